@@ -1,0 +1,57 @@
+package slotlog
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/odradek/odradek/topic"
+)
+
+// ControlPrefix starts the key of every number of the control log.
+const ControlPrefix = "control/"
+
+// JournalsPrefix starts the key of every slot of every journal.
+const JournalsPrefix = "journal/"
+
+// ControlKey names control number n: control/<n in 16 hexadecimal digits>.
+func ControlKey(n topic.Slot) string { return fmt.Sprintf("%s%016x", ControlPrefix, uint64(n)) }
+
+// JournalKey names a slot: journal/<hash>/<journal id>/<slot in 16 hexadecimal digits>. The hash is the id's first
+// byte, which spreads journals over the bucket's key space.
+func JournalKey(j topic.JournalID, s topic.Slot) string {
+	return fmt.Sprintf("%s%016x", JournalPrefix(j), uint64(s))
+}
+
+// JournalPrefix starts the keys of one journal's slots.
+func JournalPrefix(j topic.JournalID) string {
+	id := j.String()
+	return JournalsPrefix + id[:2] + "/" + id + "/"
+}
+
+// ParseControlKey reads what ControlKey wrote.
+func ParseControlKey(key string) (topic.Slot, error) {
+	return parseSlot(key, strings.TrimPrefix(key, ControlPrefix))
+}
+
+// ParseJournalKey reads what JournalKey wrote.
+func ParseJournalKey(key string) (topic.JournalID, topic.Slot, error) {
+	parts := strings.Split(key, "/")
+	if len(parts) != 4 || parts[0]+"/" != JournalsPrefix || !strings.HasPrefix(parts[2], parts[1]) {
+		return topic.JournalID{}, 0, fmt.Errorf("key %q is not a journal's slot", key)
+	}
+	id, err := topic.ParseJournalID(parts[2])
+	if err != nil {
+		return topic.JournalID{}, 0, fmt.Errorf("key %q: %w", key, err)
+	}
+	s, err := parseSlot(key, parts[3])
+	return id, s, err
+}
+
+func parseSlot(key, digits string) (topic.Slot, error) {
+	n, err := strconv.ParseUint(digits, 16, 64)
+	if err != nil || len(digits) != 16 {
+		return 0, fmt.Errorf("key %q does not end in 16 hexadecimal digits", key)
+	}
+	return topic.Slot(n), nil
+}

@@ -1,0 +1,124 @@
+package slotlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/odradek/odradek/objectstore"
+)
+
+// ErrFenced says that the slot holds another body: the journal was sealed, or another writer took the number.
+var ErrFenced = errors.New("fenced")
+
+// ErrImpostor says that the slot holds our nonce with other bytes: a bug of ours or a cloned machine. The process
+// must stop.
+var ErrImpostor = errors.New("slot holds our nonce with other bytes")
+
+const (
+	firstRetry     = 20 * time.Millisecond
+	lastRetry      = 2 * time.Second
+	attemptTimeout = 30 * time.Second // of one PUT; the next attempt sends the same bytes
+)
+
+// hedger says when a second PUT of the same bytes may be sent beside a late first one.
+type hedger interface {
+	// Delay is how long the first PUT is waited for.
+	Delay() time.Duration
+	// Allow takes one second PUT from the budget.
+	Allow() bool
+}
+
+// land stores a frozen body under key and returns only when it is decided what the key holds: nil, this body;
+// ErrFenced, another one; ErrImpostor. Or it returns the context's error, and then it stays unknown: the slot is
+// never used for other bytes (S1).
+func land(ctx context.Context, store objectstore.Store, key string, f Frozen, h hedger) error {
+	wait := firstRetry
+	for {
+		err := attempt(ctx, store, key, f, h)
+		if errors.Is(err, objectstore.ErrExists) {
+			err = compare(ctx, store, key, f.Digest)
+		}
+		if err == nil || errors.Is(err, ErrFenced) || errors.Is(err, ErrImpostor) {
+			return err
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("create %s: %w", key, context.Cause(ctx))
+		}
+		slog.WarnContext(ctx, "slot not stored yet, sending the same bytes again", "key", key, "error", err)
+		if err := sleep(ctx, wait/2+rand.N(wait)); err != nil {
+			return fmt.Errorf("create %s: %w", key, err)
+		}
+		wait = min(2*wait, lastRetry)
+	}
+}
+
+// attempt sends one PUT, and a second one beside it when the first is late and the budget allows it. It returns the
+// first decisive answer, or an error when all were sent in vain, and waits for every PUT it sent before it returns.
+func attempt(ctx context.Context, store objectstore.Store, key string, f Frozen, h hedger) error {
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	defer cancel()
+	answers := make(chan error, 2)
+	put := func() { answers <- store.Create(ctx, key, f.Body) }
+	go put()
+	running := 1
+	late := time.NewTimer(h.Delay())
+	defer late.Stop()
+	var decided bool
+	var result error
+	for running > 0 {
+		select {
+		case <-late.C:
+			if !decided && h.Allow() {
+				running++
+				go put()
+			}
+		case err := <-answers:
+			running--
+			switch {
+			case err == nil:
+				decided, result = true, nil
+				cancel()
+			case decided: // what was decided first stands
+			case errors.Is(err, objectstore.ErrExists):
+				decided, result = true, err
+				cancel()
+			default:
+				result = err
+			}
+		}
+	}
+	return result
+}
+
+// compare reads what key holds and says whether it is the body d names.
+func compare(ctx context.Context, store objectstore.Store, key string, d Digest) error {
+	tail, err := store.GetRange(ctx, key, -TrailerSize, 0)
+	if err != nil {
+		return fmt.Errorf("compare %s: %w", key, err)
+	}
+	kind, have, err := ReadTrailer(tail)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%s holds what is no slot (%w): %w", key, err, ErrFenced)
+	case have == d:
+		return nil
+	case have.Nonce == d.Nonce:
+		return fmt.Errorf("%s: length %d crc %08x, ours %d %08x: %w", key, have.Length, have.CRC32C, d.Length, d.CRC32C, ErrImpostor)
+	}
+	return fmt.Errorf("%s holds another's %s: %w", key, kind, ErrFenced)
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-t.C:
+		return nil
+	}
+}

@@ -1,0 +1,93 @@
+package slotlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/odradek/odradek/objectstore"
+)
+
+const headInterval = 250 * time.Millisecond // one HEAD serves all that wait, at most 4 a second (O1)
+
+// Proof returns nil when the journal was unsealed at some moment after the call began (O1, for I7): either a slot that
+// was sent later counts now, or a HEAD that was sent later found nothing at the first slot that does not count. A
+// sealer goes up slot by slot and stops at the first that is free, so no seal can lie beyond.
+func (w *Writer) Proof(ctx context.Context) error {
+	asked := time.Now()
+	for {
+		w.mu.Lock()
+		switch {
+		case w.err != nil:
+			defer w.mu.Unlock()
+			return w.err
+		case !w.proved.Before(asked):
+			w.mu.Unlock()
+			return nil
+		}
+		pause := headInterval - time.Since(w.headed)
+		changed := w.changed
+		if !w.heading && pause <= 0 {
+			w.heading, w.headed = true, time.Now()
+			w.mu.Unlock()
+			if err := w.head(ctx); err != nil {
+				return err
+			}
+			continue
+		}
+		w.mu.Unlock()
+		if err := waitEither(ctx, changed, max(pause, time.Millisecond)); err != nil {
+			return err
+		}
+	}
+}
+
+// head looks at the first slot that does not count, on behalf of all that wait.
+func (w *Writer) head(ctx context.Context) error {
+	w.mu.Lock()
+	slot, sent := w.end, w.headed
+	w.mu.Unlock()
+	key := JournalKey(w.journal, slot)
+	_, err := w.store.Head(ctx, key)
+	free := errors.Is(err, objectstore.ErrNotFound)
+	if err == nil { // ours that has just landed, or a seal
+		err = w.checkSealed(ctx, key)
+	} else if free {
+		err = nil
+	} else {
+		err = fmt.Errorf("head %s: %w", key, err)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.heading = false
+	if free && sent.After(w.proved) {
+		w.proved = sent
+	}
+	w.wake()
+	return err
+}
+
+func (w *Writer) checkSealed(ctx context.Context, key string) error {
+	tail, err := w.store.GetRange(ctx, key, -TrailerSize, 0)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", key, err)
+	}
+	kind, _, err := ReadTrailer(tail)
+	if err == nil && kind == Seal {
+		return w.fail(fmt.Errorf("%s is a seal: %w", key, ErrFenced))
+	}
+	return err
+}
+
+func waitEither(ctx context.Context, changed <-chan struct{}, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-changed:
+	case <-t.C:
+	}
+	return nil
+}
