@@ -46,7 +46,7 @@ func (r *bodyReader) Seek(offset int64, whence int) (int64, error) {
 		return 0, errors.New("seek outside the body")
 	}
 	r.pos, r.part, r.in = offset, 0, 0
-	for offset > 0 {
+	for offset > 0 && r.part < len(r.body.Parts) {
 		l := int64(len(r.body.Parts[r.part]))
 		if offset < l {
 			r.in = int(offset)

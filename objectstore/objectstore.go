@@ -3,6 +3,7 @@ package objectstore
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"time"
 )
@@ -14,11 +15,12 @@ var (
 	ErrExists = errors.New("object exists")
 	// ErrNotFound says that there is no object under the key.
 	ErrNotFound = errors.New("object not found")
-	// ErrRange says that the range asked for lies outside the object.
+	// ErrRange says that the range asked for does not lie inside the object.
 	ErrRange = errors.New("range outside the object")
 )
 
 // Store is a bucket. All methods may be called concurrently. An implementation never retries a Create by itself.
+// Keys are those that CheckKey lets pass; any other is an error and reaches no store.
 type Store interface {
 	// Create stores body under key if and only if the key does not exist: of any number of concurrent creators
 	// one gets nil and all others ErrExists. Nil means durable. After any other error it is unknown whether
@@ -26,8 +28,9 @@ type Store interface {
 	Create(ctx context.Context, key string, body Body) error
 	// Get returns the whole object. The caller owns the slice.
 	Get(ctx context.Context, key string) ([]byte, error)
-	// GetRange returns length bytes from offset on. A negative offset counts from the end, and then length is
-	// ignored: GetRange(ctx, key, -64, 0) gives the last 64 bytes, or the whole object if it is shorter.
+	// GetRange returns exactly length bytes from offset on, or ErrRange when the object does not hold them all or
+	// length is not positive. A negative offset counts from the end, and then length is ignored:
+	// GetRange(ctx, key, -64, 0) gives the last 64 bytes, or the whole object if it is shorter.
 	GetRange(ctx context.Context, key string, offset, length int64) ([]byte, error)
 	// Head returns size and age.
 	Head(ctx context.Context, key string) (Info, error)
@@ -61,6 +64,14 @@ func NewBody(parts ...[]byte) Body {
 		b.CRC32C = updateCRC32C(b.CRC32C, p)
 	}
 	return b
+}
+
+// Check reports a body whose Size or CRC32C are not those of its parts: its bytes were changed since it was made.
+func (b Body) Check() error {
+	if c := NewBody(b.Parts...); c.Size != b.Size || c.CRC32C != b.CRC32C {
+		return fmt.Errorf("body of %d bytes with crc32c %08x: says %d bytes, %08x", c.Size, c.CRC32C, b.Size, b.CRC32C)
+	}
+	return nil
 }
 
 // Reader reads the body from its start. It is an io.ReadSeeker, as the SDKs ask for.
