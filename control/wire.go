@@ -1,0 +1,197 @@
+package control
+
+import (
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+
+	"github.com/odradek/odradek/topic"
+)
+
+// maxString bounds every string of a record, in bytes.
+const maxString = 1 << 16
+
+// writer appends the primitives of a record's body to a slice.
+type writer struct{ b []byte }
+
+func (w *writer) id(id [16]byte)    { w.b = append(w.b, id[:]...) }
+func (w *writer) uint(v uint64)     { w.b = binary.AppendUvarint(w.b, v) }
+func (w *writer) string(s string)   { w.uint(uint64(len(s))); w.b = append(w.b, s...) }
+func (w *writer) slot(s topic.Slot) { w.uint(uint64(s)) }
+
+func (w *writer) bool(v bool) {
+	if v {
+		w.b = append(w.b, 1)
+	} else {
+		w.b = append(w.b, 0)
+	}
+}
+
+// config writes name and value pairs, sorted by name.
+func (w *writer) config(c topic.Config) {
+	w.uint(uint64(len(c)))
+	for _, name := range slices.Sorted(maps.Keys(c)) {
+		w.string(name)
+		w.string(c[name])
+	}
+}
+
+func (w *writer) names(names []string) {
+	w.uint(uint64(len(names)))
+	for _, name := range names {
+		w.string(name)
+	}
+}
+
+func (w *writer) journals(ids []topic.JournalID) {
+	table := newJournalTable(ids)
+	table.encode(w)
+	w.uint(uint64(len(ids)))
+	for _, id := range ids {
+		w.uint(table.place[id])
+	}
+}
+
+// reader takes the primitives of a record's body off a slice. The first fault sticks: from then on everything
+// reads as zero, and loops over counts end. It never allocates more than the bytes that are really there ask for.
+type reader struct {
+	b   []byte
+	err error
+}
+
+func (r *reader) fail(format string, args ...any) {
+	if r.err == nil {
+		r.err = fmt.Errorf("%w: "+format, append([]any{ErrCorrupt}, args...)...)
+	}
+	r.b = nil
+}
+
+func (r *reader) take(n int) []byte {
+	if n > len(r.b) {
+		r.fail("%d bytes where %d are needed", len(r.b), n)
+		return nil
+	}
+	b := r.b[:n]
+	r.b = r.b[n:]
+	return b
+}
+
+func (r *reader) id() (id [16]byte) { copy(id[:], r.take(16)); return id }
+
+// uint reads a number that must not be above limit.
+func (r *reader) uint(limit uint64) uint64 {
+	v, n := binary.Uvarint(r.b)
+	if n <= 0 {
+		r.fail("number cut or too long")
+		return 0
+	}
+	if v > limit {
+		r.fail("number %d above %d", v, limit)
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *reader) int32() int32     { return int32(r.uint(math.MaxInt32)) }
+func (r *reader) int64() int64     { return int64(r.uint(math.MaxInt64)) }
+func (r *reader) slot() topic.Slot { return topic.Slot(r.uint(math.MaxUint64)) }
+func (r *reader) string() string   { return string(r.take(int(r.uint(maxString)))) }
+
+func (r *reader) bool() bool {
+	b := r.take(1)
+	if len(b) == 1 && b[0] > 1 {
+		r.fail("flag is %d", b[0])
+	}
+	return len(b) == 1 && b[0] == 1
+}
+
+// count reads how many elements of at least size bytes each follow; more than can be there is a fault.
+func (r *reader) count(size int) int { return int(r.uint(uint64(len(r.b) / size))) }
+
+func (r *reader) config() topic.Config {
+	n := r.count(2)
+	if n == 0 {
+		return nil
+	}
+	c, last := topic.Config{}, ""
+	for i := range n {
+		name := r.string()
+		if i > 0 && name <= last && r.err == nil {
+			r.fail("setting %q after %q", name, last)
+		}
+		value := r.string()
+		if r.err != nil {
+			return nil
+		}
+		c[name], last = value, name
+	}
+	return c
+}
+
+func (r *reader) names() []string {
+	var names []string
+	for range r.count(1) {
+		names = append(names, r.string())
+	}
+	return names
+}
+
+func (r *reader) journals() []topic.JournalID {
+	table := r.journalTable()
+	var ids []topic.JournalID
+	for range r.count(1) {
+		ids = append(ids, r.tableEntry(table))
+	}
+	return ids
+}
+
+// journalTable names each journal of a record once, so that a partition costs a byte and not 16.
+type journalTable struct {
+	ids   []topic.JournalID
+	place map[topic.JournalID]uint64
+}
+
+func newJournalTable(ids []topic.JournalID) journalTable {
+	t := journalTable{place: map[topic.JournalID]uint64{}}
+	for _, id := range ids {
+		t.add(id)
+	}
+	return t
+}
+
+func (t *journalTable) add(id topic.JournalID) {
+	if _, ok := t.place[id]; !ok {
+		t.place[id] = uint64(len(t.ids))
+		t.ids = append(t.ids, id)
+	}
+}
+
+func (t *journalTable) encode(w *writer) {
+	w.uint(uint64(len(t.ids)))
+	for _, id := range t.ids {
+		w.id(id)
+	}
+}
+
+func (r *reader) journalTable() []topic.JournalID {
+	var ids []topic.JournalID
+	for range r.count(16) {
+		ids = append(ids, r.id())
+	}
+	return ids
+}
+
+func (r *reader) tableEntry(table []topic.JournalID) topic.JournalID {
+	i := r.uint(math.MaxInt32)
+	if r.err != nil {
+		return topic.JournalID{}
+	}
+	if i >= uint64(len(table)) {
+		r.fail("journal %d of a table of %d", i, len(table))
+		return topic.JournalID{}
+	}
+	return table[i]
+}
