@@ -1,0 +1,373 @@
+package segment
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+
+	"github.com/odradek/odradek/sequence"
+	"github.com/odradek/odradek/topic"
+)
+
+// A footer, version 1. Numbers are uvarints; signed ones are zigzag varints. A list is a count and that many elements.
+// A partition is an index into the list of topics and its own index.
+//
+//	journal 16 bytes | slot | created signed | topics: list of 16 bytes |
+//	extents: list of
+//	  location uint8, 0 = inline | partition | epoch | base | next - base | length | raw length |
+//	  CRC32C uint32 | max timestamp - created, signed |
+//	producers: list of
+//	  extent's index | producer id | producer epoch signed | first sequence signed |
+//	  base - extent's base | next - base | timestamp - created, signed |
+//	log starts: list of (partition | start) |
+//	releases: list of (partition | epoch | end | producer state: length, bytes) |
+//	open transactions: empty list, reserved | closed transactions: empty list, reserved |
+//	summary: 0, or 1 and
+//	  ends: list of (partition | epoch | next) |
+//	  recent: list of (slot | extents as above)
+
+// Least sizes of list elements: a count that the rest of the footer cannot hold is refused before it allocates.
+const (
+	minExtent    = 1 + 2 + 1 + 1 + 1 + 1 + 1 + 4 + 1
+	minProducer  = 7
+	minLogStart  = 3
+	minRelease   = 5
+	minEnd       = 4
+	minSlot      = 2
+	smallestSize = tableHeader + tableEntry + 1 // of an extent
+)
+
+// footerWriter appends a footer's lists to b and collects the topics that they name.
+type footerWriter struct {
+	b       []byte
+	created int64
+	topics  map[topic.ID]uint64
+	names   []byte
+}
+
+// appendFooter encodes f behind b. Errors: ErrInvalid if f's parts do not belong together.
+func appendFooter(b []byte, f *Footer) ([]byte, error) {
+	w := footerWriter{created: f.CreatedMs, topics: make(map[topic.ID]uint64)}
+	w.extents(f.Extents)
+	if err := w.producers(f); err != nil {
+		return nil, err
+	}
+	w.number(uint64(len(f.LogStarts)))
+	for _, l := range f.LogStarts {
+		w.partition(l.Partition)
+		w.number(uint64(l.Start))
+	}
+	w.number(uint64(len(f.Releases)))
+	for _, r := range f.Releases {
+		w.partition(r.Partition)
+		w.number(uint64(r.Epoch))
+		w.number(uint64(r.End))
+		w.number(uint64(len(r.ProducerState)))
+		w.b = append(w.b, r.ProducerState...)
+	}
+	w.b = append(w.b, 0, 0) // open and closed transactions
+	w.summary(f.Summary)
+
+	b = append(b, f.Journal[:]...)
+	b = binary.AppendUvarint(b, uint64(f.Slot))
+	b = binary.AppendVarint(b, f.CreatedMs)
+	b = binary.AppendUvarint(b, uint64(len(w.topics)))
+	b = append(b, w.names...)
+	return append(b, w.b...), nil
+}
+
+func (w *footerWriter) number(v uint64) { w.b = binary.AppendUvarint(w.b, v) }
+func (w *footerWriter) signed(v int64)  { w.b = binary.AppendVarint(w.b, v) }
+
+func (w *footerWriter) partition(p topic.Partition) {
+	n, ok := w.topics[p.Topic]
+	if !ok {
+		n = uint64(len(w.topics))
+		w.topics[p.Topic] = n
+		w.names = append(w.names, p.Topic[:]...)
+	}
+	w.number(n)
+	w.number(uint64(p.Index))
+}
+
+func (w *footerWriter) extents(list []Extent) {
+	w.number(uint64(len(list)))
+	for i := range list {
+		e := &list[i]
+		w.b = append(w.b, 0)
+		w.partition(e.Partition)
+		w.number(uint64(e.Epoch))
+		w.number(uint64(e.Base))
+		w.number(uint64(e.Next - e.Base))
+		w.number(uint64(e.Length))
+		w.number(uint64(e.RawLength))
+		w.b = binary.BigEndian.AppendUint32(w.b, e.CRC32C)
+		w.signed(e.MaxTimestamp - w.created)
+	}
+}
+
+// producers names each delta's extent instead of its partition: a delta without records in this very segment cannot be
+// written down (I8).
+func (w *footerWriter) producers(f *Footer) error {
+	at := make(map[topic.Partition]int, len(f.Extents))
+	for i := range f.Extents {
+		p := f.Extents[i].Partition
+		if _, twice := at[p]; twice {
+			return fmt.Errorf("%w: partition %s twice", ErrInvalid, p)
+		}
+		at[p] = i
+	}
+	w.number(uint64(len(f.Producers)))
+	for _, d := range f.Producers {
+		i, ok := at[d.Partition]
+		if !ok || d.Base < f.Extents[i].Base || d.Next > f.Extents[i].Next || d.Base >= d.Next {
+			return fmt.Errorf("%w: producer %d wrote [%d,%d) of %s, which is not in an extent",
+				ErrInvalid, d.ProducerID, d.Base, d.Next, d.Partition)
+		}
+		w.number(uint64(i))
+		w.number(uint64(d.ProducerID))
+		w.signed(int64(d.ProducerEpoch))
+		w.signed(int64(d.FirstSequence))
+		w.number(uint64(d.Base - f.Extents[i].Base))
+		w.number(uint64(d.Next - d.Base))
+		w.signed(d.Timestamp - w.created)
+	}
+	return nil
+}
+
+func (w *footerWriter) summary(s *Summary) {
+	if s == nil {
+		w.b = append(w.b, 0)
+		return
+	}
+	w.b = append(w.b, 1)
+	w.number(uint64(len(s.Ends)))
+	for _, e := range s.Ends {
+		w.partition(e.Partition)
+		w.number(uint64(e.Epoch))
+		w.number(uint64(e.Next))
+	}
+	w.number(uint64(len(s.Recent)))
+	for _, r := range s.Recent {
+		w.number(uint64(r.Slot))
+		w.extents(r.Extents)
+	}
+}
+
+// ReadFooter reads the footer from tail, the last bytes of a payload of payloadSize bytes; 64 KiB of it are enough for
+// nearly every payload. Errors: *ShortError if tail does not reach back to the footer's start, ErrCorrupt, ErrVersion.
+func ReadFooter(tail []byte, payloadSize int64) (Footer, error) {
+	b, err := openTail(tail, payloadSize)
+	if err != nil {
+		return Footer{}, err
+	}
+	r := footerReader{b: b, size: len(b)}
+	f := r.footer()
+	end := int64(headerSize)
+	if n := len(f.Extents); n > 0 {
+		end = int64(f.Extents[n-1].Position) + int64(f.Extents[n-1].Length)
+	}
+	switch start := payloadSize - TailSize - int64(len(b)); {
+	case r.bad != "":
+		return Footer{}, fmt.Errorf("%w: footer byte %d: %s", ErrCorrupt, r.size-len(r.b), r.bad)
+	case len(r.b) > 0:
+		return Footer{}, fmt.Errorf("%w: %d bytes behind the footer's last field", ErrCorrupt, len(r.b))
+	case end != start:
+		return Footer{}, fmt.Errorf("%w: extents end at %d, footer begins at %d", ErrCorrupt, end, start)
+	}
+	return f, nil
+}
+
+// footerReader takes fields from the front of b. After one that is missing or impossible, bad says which, b stays where
+// it was, and all further fields are zero.
+type footerReader struct {
+	b       []byte
+	size    int
+	bad     string
+	created int64
+	topics  []byte
+}
+
+func (r *footerReader) fail(what string) {
+	if r.bad == "" {
+		r.bad = what
+	}
+}
+
+// number takes a uvarint of at most limit.
+func (r *footerReader) number(what string, limit uint64) uint64 {
+	v, n := binary.Uvarint(r.b)
+	if n <= 0 || v > limit {
+		r.fail(what)
+	}
+	if r.bad != "" {
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *footerReader) signed(what string) int64 {
+	v, n := binary.Varint(r.b)
+	if n <= 0 {
+		r.fail(what)
+	}
+	if r.bad != "" {
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *footerReader) bytes(what string, n uint64) []byte {
+	if n > uint64(len(r.b)) {
+		r.fail(what)
+	}
+	if r.bad != "" {
+		return nil
+	}
+	v := r.b[:n:n]
+	r.b = r.b[n:]
+	return v
+}
+
+// count takes the length of a list whose elements have at least minSize bytes.
+func (r *footerReader) count(what string, minSize int) int {
+	return int(r.number(what, uint64(len(r.b)/minSize)))
+}
+
+func (r *footerReader) offset(what string) topic.Offset {
+	return topic.Offset(r.number(what, math.MaxInt64))
+}
+
+func (r *footerReader) epoch() topic.Epoch {
+	return topic.Epoch(r.number("partition epoch", math.MaxInt32))
+}
+
+// behind takes a distance of at least 1 and gives the offset that far behind base.
+func (r *footerReader) behind(what string, base topic.Offset) topic.Offset {
+	n := r.number(what, uint64(math.MaxInt64-base))
+	if n == 0 {
+		r.fail(what)
+	}
+	return base + topic.Offset(n)
+}
+
+func (r *footerReader) partition() topic.Partition {
+	var p topic.Partition
+	n := r.number("topic", uint64(len(r.topics)/len(p.Topic)))
+	at := int(n) * len(p.Topic)
+	p.Index = int32(r.number("partition", math.MaxInt32))
+	if at == len(r.topics) {
+		r.fail("topic")
+	}
+	if r.bad == "" {
+		copy(p.Topic[:], r.topics[at:])
+	}
+	return p
+}
+
+func (r *footerReader) footer() Footer {
+	var f Footer
+	copy(f.Journal[:], r.bytes("journal", uint64(len(f.Journal))))
+	f.Slot = topic.Slot(r.number("slot", math.MaxUint64))
+	f.CreatedMs = r.signed("creation time")
+	r.created = f.CreatedMs
+	r.topics = r.bytes("topics", uint64(r.count("topic count", len(topic.ID{}))*len(topic.ID{})))
+	f.Extents = r.extents()
+	f.Producers = r.producers(f.Extents)
+	f.LogStarts = list(r, "log start count", minLogStart, func() LogStart {
+		return LogStart{Partition: r.partition(), Start: r.offset("log start")}
+	})
+	f.Releases = list(r, "release count", minRelease, r.release)
+	r.number("open transactions", 0)
+	r.number("closed transactions", 0)
+	if r.number("summary flag", 1) == 1 {
+		f.Summary = r.summary()
+	}
+	return f
+}
+
+// list takes a count and that many elements; an empty list is nil.
+func list[T any](r *footerReader, what string, minSize int, element func() T) []T {
+	n := r.count(what, minSize)
+	if n == 0 {
+		return nil
+	}
+	all := make([]T, 0, n)
+	for range n {
+		all = append(all, element())
+		if r.bad != "" {
+			return nil
+		}
+	}
+	return all
+}
+
+func (r *footerReader) extents() []Extent {
+	position := uint64(headerSize)
+	extents := list(r, "extent count", minExtent, func() Extent {
+		r.number("extent location", 0)
+		e := Extent{Partition: r.partition(), Epoch: r.epoch(), Base: r.offset("extent base"), Position: uint32(position)}
+		e.Next = r.behind("extent next", e.Base)
+		e.Length = uint32(r.number("extent length", MaxPayload-position))
+		e.RawLength = uint32(r.number("extent raw length", MaxRaw))
+		if e.Length < smallestSize || e.RawLength == 0 {
+			r.fail("extent length")
+		}
+		if crc := r.bytes("extent crc", 4); crc != nil {
+			e.CRC32C = binary.BigEndian.Uint32(crc)
+		}
+		e.MaxTimestamp = r.created + r.signed("extent timestamp")
+		position += uint64(e.Length)
+		return e
+	})
+	if len(extents) > MaxExtents {
+		r.fail("extent count")
+	}
+	return extents
+}
+
+func (r *footerReader) producers(extents []Extent) []sequence.Delta {
+	return list(r, "producer count", minProducer, func() sequence.Delta {
+		n := r.number("producer's extent", math.MaxInt32)
+		if n >= uint64(len(extents)) {
+			r.fail("producer's extent")
+			return sequence.Delta{}
+		}
+		e := &extents[n]
+		d := sequence.Delta{Partition: e.Partition, ProducerID: int64(r.number("producer id", math.MaxInt64))}
+		epoch, first := r.signed("producer epoch"), r.signed("sequence")
+		if epoch < -1 || epoch > math.MaxInt16 || first < sequence.NoSequence || first > math.MaxInt32 {
+			r.fail("producer epoch or sequence")
+		}
+		d.ProducerEpoch, d.FirstSequence = int16(epoch), int32(first)
+		d.Base = e.Base + topic.Offset(r.number("producer base", uint64(e.Next-e.Base)))
+		if d.Next = r.behind("producer next", d.Base); d.Next > e.Next {
+			r.fail("producer next")
+		}
+		d.Timestamp = r.created + r.signed("producer timestamp")
+		return d
+	})
+}
+
+func (r *footerReader) release() Release {
+	e := Release{Partition: r.partition(), Epoch: r.epoch(), End: r.offset("release end")}
+	state := r.bytes("producer state", r.number("producer state length", MaxFooter))
+	e.ProducerState = append([]byte(nil), state...)
+	return e
+}
+
+func (r *footerReader) summary() *Summary {
+	var s Summary
+	s.Ends = list(r, "end count", minEnd, func() PartitionEnd {
+		return PartitionEnd{Partition: r.partition(), Epoch: r.epoch(), Next: r.offset("partition end")}
+	})
+	s.Recent = list(r, "recent slot count", minSlot, func() SlotExtents {
+		return SlotExtents{Slot: topic.Slot(r.number("recent slot", math.MaxUint64)), Extents: r.extents()}
+	})
+	if len(s.Recent) > MaxRecent {
+		r.fail("recent slot count")
+	}
+	return &s
+}
