@@ -36,7 +36,9 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// Encode writes a batch of at least one record. The same records give the same bytes.
+// Encode writes a batch of at least one record. The same records give the same bytes. A value that Decode would
+// not read, such as a negative offset or an endless string, is an error here: once in the log it would stop every
+// agent for ever.
 func Encode(records []Record) ([]byte, error) {
 	if len(records) == 0 {
 		return nil, errors.New("control batch without records")
@@ -51,7 +53,11 @@ func Encode(records []Record) ([]byte, error) {
 		rec.encode(w)
 		binary.BigEndian.PutUint32(w.b[start:], uint32(len(w.b)-start-4))
 	}
-	return binary.BigEndian.AppendUint32(w.b, crc32.Checksum(w.b, castagnoli)), nil
+	payload := binary.BigEndian.AppendUint32(w.b, crc32.Checksum(w.b, castagnoli))
+	if _, err := Decode(payload); err != nil {
+		return nil, fmt.Errorf("encode control batch: %w", err)
+	}
+	return payload, nil
 }
 
 // Decode reads a batch whole or not at all. Records copy what they keep: payload may be reused afterwards.

@@ -17,6 +17,13 @@ type Endpoint struct {
 	Port int32
 }
 
+func (e Endpoint) String() string {
+	if strings.Contains(e.Host, ":") {
+		return fmt.Sprintf("%s=[%s]:%d", e.Name, e.Host, e.Port)
+	}
+	return fmt.Sprintf("%s=%s:%d", e.Name, e.Host, e.Port)
+}
+
 // Journal is one journal of a State; like it, it never changes.
 type Journal struct {
 	ID        topic.JournalID
@@ -69,7 +76,7 @@ func (r JournalOpen) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s node %s", r.ID, nodeName(r.NodeID))
 	for _, e := range r.Endpoints {
-		fmt.Fprintf(&b, " %s=%s:%d", e.Name, e.Host, e.Port)
+		fmt.Fprintf(&b, " %s", e)
 	}
 	fmt.Fprintf(&b, " zone %q k %d build %q format %d", r.Zone, r.K, r.Build, r.Format)
 	for _, p := range r.Predecessors {
@@ -106,12 +113,12 @@ func (r JournalOpen) encode(w *writer) {
 
 func decodeJournalOpen(r *reader) Record {
 	open := JournalOpen{ID: r.id(), NodeID: r.int32()}
-	for range r.count(3) {
+	for range r.each(3) {
 		open.Endpoints = append(open.Endpoints, Endpoint{r.string(), r.string(), r.int32()})
 	}
 	open.Zone, open.K, open.Build = r.string(), int(r.int32()), r.string()
 	open.Format = uint32(r.uint(math.MaxUint32))
-	for range r.count(20) {
+	for range r.each(20) {
 		open.Predecessors = append(open.Predecessors, decodeJournalSealed(r).(JournalSealed))
 	}
 	return open
@@ -153,8 +160,11 @@ func (r JournalOpen) judge(s *State) string {
 }
 
 func (r JournalOpen) judgeNodeID(s *State, sealing map[topic.JournalID]bool) string {
-	if r.NodeID < 0 || r.NodeID == 0 && s.nextNodeID == math.MaxInt32 {
-		return "no such node id"
+	switch {
+	case r.NodeID == 0 && s.nextNodeID == math.MaxInt32:
+		return "no node id left"
+	case r.NodeID < 0 || r.NodeID == math.MaxInt32:
+		return fmt.Sprintf("node id %d", r.NodeID)
 	}
 	for id := range s.open.all() {
 		if j, _ := s.journals.get(id); j.NodeID == r.NodeID && !sealing[id] {
@@ -170,9 +180,7 @@ func (r JournalOpen) apply(s *State) {
 	if j.NodeID == 0 {
 		j.NodeID = s.nextNodeID
 	}
-	if j.NodeID >= s.nextNodeID && j.NodeID < math.MaxInt32 {
-		s.nextNodeID = j.NodeID + 1
-	}
+	s.nextNodeID = max(s.nextNodeID, j.NodeID+1)
 	s.journals = s.journals.put(j.ID, j)
 	s.open = s.open.put(j.ID, struct{}{})
 	for _, p := range r.Predecessors {

@@ -3,6 +3,7 @@ package control
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/odradek/odradek/topic"
 )
@@ -28,11 +29,12 @@ type JournalSealed struct {
 func (JournalSealed) Type() Type { return TypeJournalSealed }
 
 func (r JournalSealed) String() string {
-	text := fmt.Sprintf("%s at slot %d trim %d", r.Journal, r.SealSlot, r.Trim)
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s at slot %d trim %d", r.Journal, r.SealSlot, r.Trim)
 	for _, p := range r.Parts {
-		text += fmt.Sprintf(" %s epoch %d base %d to %s", p.Partition, p.OldEpoch+1, p.Base, p.ToJournal)
+		fmt.Fprintf(&b, " %s epoch %d->%d base %d to %s", p.Partition, p.OldEpoch, p.OldEpoch+1, p.Base, p.ToJournal)
 	}
-	return text
+	return b.String()
 }
 
 // encode writes the parts in runs of one topic each.
@@ -61,9 +63,9 @@ func (r JournalSealed) encode(w *writer) {
 func decodeJournalSealed(r *reader) Record {
 	rec := JournalSealed{Journal: r.id(), SealSlot: r.slot(), Trim: r.slot()}
 	table := r.journalTable()
-	for range r.count(17) {
+	for range r.each(17) {
 		id := topic.ID(r.id())
-		for range r.count(4) {
+		for range r.each(4) {
 			p := topic.Partition{Topic: id, Index: r.int32()}
 			rec.Parts = append(rec.Parts, Reassigned{p, topic.Epoch(r.int32()), topic.JournalID{}, topic.Offset(r.int64())})
 			rec.Parts[len(rec.Parts)-1].ToJournal = r.tableEntry(table)

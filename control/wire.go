@@ -3,6 +3,7 @@ package control
 import (
 	"encoding/binary"
 	"fmt"
+	"iter"
 	"maps"
 	"math"
 	"slices"
@@ -55,7 +56,7 @@ func (w *writer) journals(ids []topic.JournalID) {
 }
 
 // reader takes the primitives of a record's body off a slice. The first fault sticks: from then on everything
-// reads as zero, and loops over counts end. It never allocates more than the bytes that are really there ask for.
+// reads as zero. Memory grows with the bytes that are there, whatever counts and lengths say.
 type reader struct {
 	b   []byte
 	err error
@@ -108,23 +109,25 @@ func (r *reader) bool() bool {
 	return len(b) == 1 && b[0] == 1
 }
 
-// count reads how many elements of at least size bytes each follow; more than can be there is a fault.
-func (r *reader) count(size int) int { return int(r.uint(uint64(len(r.b) / size))) }
+// each reads how many elements of at least size bytes follow, more than can be there being a fault, and yields
+// once for each, up to the first fault.
+func (r *reader) each(size int) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		n := int(r.uint(uint64(len(r.b) / size)))
+		for i := 0; i < n && r.err == nil && yield(i); i++ {
+		}
+	}
+}
 
 func (r *reader) config() topic.Config {
-	n := r.count(2)
-	if n == 0 {
-		return nil
-	}
-	c, last := topic.Config{}, ""
-	for i := range n {
-		name := r.string()
-		if i > 0 && name <= last && r.err == nil {
+	var c topic.Config
+	last := ""
+	for i := range r.each(2) {
+		name, value := r.string(), r.string()
+		if i == 0 {
+			c = topic.Config{}
+		} else if name <= last {
 			r.fail("setting %q after %q", name, last)
-		}
-		value := r.string()
-		if r.err != nil {
-			return nil
 		}
 		c[name], last = value, name
 	}
@@ -133,7 +136,7 @@ func (r *reader) config() topic.Config {
 
 func (r *reader) names() []string {
 	var names []string
-	for range r.count(1) {
+	for range r.each(1) {
 		names = append(names, r.string())
 	}
 	return names
@@ -142,7 +145,7 @@ func (r *reader) names() []string {
 func (r *reader) journals() []topic.JournalID {
 	table := r.journalTable()
 	var ids []topic.JournalID
-	for range r.count(1) {
+	for range r.each(1) {
 		ids = append(ids, r.tableEntry(table))
 	}
 	return ids
@@ -178,7 +181,7 @@ func (t *journalTable) encode(w *writer) {
 
 func (r *reader) journalTable() []topic.JournalID {
 	var ids []topic.JournalID
-	for range r.count(16) {
+	for range r.each(16) {
 		ids = append(ids, r.id())
 	}
 	return ids
