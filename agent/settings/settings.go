@@ -1,0 +1,112 @@
+package settings
+
+import (
+	"log/slog"
+	"time"
+)
+
+// Settings is what an agent runs with. The zero value is not valid: start from Defaults or Load.
+type Settings struct {
+	ConfigFile string // the YAML file the settings were read from, "" if none
+	Cluster    string // name of the cluster: prefix of the Redis keys, shown to clients
+	NodeID     int32  // Kafka's broker id; AutoNodeID takes the next one from the control log
+	Zone       string // Auto, None or a zone's name
+	DataDir    string // directory of the WAL
+	WALSize    Bytes  // size of the WAL's ring of files
+	Memory     Bytes  // bound on frames, buffers and cache together
+	Network    Network
+	Stores     Stores
+	Flush      Flush
+	Log        Log
+	Kafka      map[string]string // cluster settings with Kafka's names that were set; never nil after Load
+}
+
+// Network is where an agent listens and what it tells clients to connect to.
+type Network struct {
+	Listen    string // host:port of the Kafka listener; an empty host is every address
+	Advertise string // host:port that clients are told to connect to, or Auto
+	HTTP      string // host:port of health and metrics, or None
+	Pprof     bool   // serve /debug/pprof on the HTTP address
+}
+
+// Stores are the places that records and their index live in.
+type Stores struct {
+	Bucket            string // URL: file, memory, s3 or minio; file URLs are absolute after Load
+	Redis             string // RedisEmbedded, or a redis or rediss URL without a password
+	RedisPassword     Secret // empty if Redis asks for none
+	RedisPasswordFile string // file that RedisPassword was read from, "" if none
+}
+
+// Flush says when a segment is frozen and how it is stored.
+type Flush struct {
+	Interval      time.Duration // one PUT is budgeted per interval
+	Size          Bytes         // a segment is frozen at this size
+	Compression   string        // of records sent uncompressed: s2, zstd or none
+	SlotsInFlight int           // K: uploads of one journal at a time, fixed when it is opened
+}
+
+// Log says what the agent's log looks like.
+type Log struct {
+	Level  slog.Level
+	Format string // text or json
+}
+
+// Words that stand for no particular value.
+const (
+	Auto          = "auto"     // find out at start
+	None          = "none"     // do without
+	RedisEmbedded = "embedded" // the index lives in the agent's memory
+
+	AutoNodeID int32 = 0 // NodeID: take the next free one
+)
+
+// Limits of the settings, all caps in one place.
+const (
+	minFlushInterval = 5 * time.Millisecond
+	maxFlushInterval = time.Minute
+	minFlushSize     = 64 * KiB
+	maxFlushSize     = 32 * MiB // a slot is one PUT of at most 64 MiB, and the last batch may exceed the size
+	minMemory        = 64 * MiB
+	minWALSize       = 16 * MiB
+	minSlotsInFlight = 4
+	maxSlotsInFlight = 64
+	maxDefaultMemory = 4 * GiB
+	maxConfigFile    = 1 * MiB
+	maxPasswordFile  = 4 * KiB
+)
+
+// Defaults gives the settings of an agent that was told nothing. It reads the machine's memory size.
+func Defaults() Settings {
+	s := Settings{
+		Cluster: "odradek",
+		NodeID:  AutoNodeID,
+		Zone:    Auto,
+		DataDir: "./odradek-data",
+		WALSize: 512 * MiB,
+		Memory:  defaultMemory(machineMemory("/")),
+		Network: Network{Listen: "127.0.0.1:9092", Advertise: Auto, HTTP: "127.0.0.1:8080"},
+		Stores:  Stores{Redis: RedisEmbedded},
+		Flush: Flush{
+			Interval:      250 * time.Millisecond,
+			Size:          8 * MiB,
+			Compression:   "s2",
+			SlotsInFlight: 16,
+		},
+		Log:   Log{Level: slog.LevelInfo, Format: "text"},
+		Kafka: map[string]string{},
+	}
+	s.Stores.Bucket = bucketIn(s.DataDir)
+	return s
+}
+
+// LogValue groups every setting under its name, for one log line at start. Secrets read ***.
+func (s Settings) LogValue() slog.Value {
+	attrs := make([]slog.Attr, 0, len(table)+1)
+	for _, t := range table {
+		attrs = append(attrs, slog.String(t.name, t.show(s)))
+	}
+	if !s.Stores.RedisPassword.IsZero() {
+		attrs = append(attrs, slog.Any("redis-password", s.Stores.RedisPassword))
+	}
+	return slog.GroupValue(attrs...)
+}
