@@ -1,0 +1,216 @@
+package control
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/odradek/odradek/topic"
+)
+
+// dump tells everything that a state holds.
+func dump(s *State) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%q %d config %v %d nodes %d ids %d eras %v partitions %d\n", s.clusterID, s.format, s.config,
+		s.configVersion, s.nextNodeID, s.nextProducerID, s.eras, s.partitions)
+	for name, level := range s.Features() {
+		fmt.Fprintln(&b, name, level)
+	}
+	for t := range s.Topics() {
+		fmt.Fprintln(&b, t.ID, t.Name, t.Internal, t.Config, t.ConfigVersion, t.Created)
+		for i := range t.Partitions() {
+			fmt.Fprintln(&b, s.Assignments(topic.Partition{Topic: t.ID, Index: i}))
+		}
+	}
+	for id := range s.deleted.all() {
+		fmt.Fprintln(&b, "deleted", id)
+	}
+	for j := range s.Journals() {
+		fmt.Fprintln(&b, j.ID, j.NodeID, j.K, j.Build, j.Format, j.Opened, j.Sealed, j.SealedAt, j.SealSlot, j.count,
+			s.open.has(j.ID), s.PartitionsOf(j.ID))
+	}
+	return b.String()
+}
+
+// dice draws records about a handful of journals and topics, so that many hold and many are void.
+type dice struct{ *rand.Rand }
+
+func (d dice) journal() topic.JournalID { return topic.JournalID{byte(d.IntN(8))} }
+func (d dice) topic() topic.ID          { return topic.ID{byte(d.IntN(7))} }
+func (d dice) name() string             { return []string{"a", "b", "a.b", "a_b", "c", ""}[d.IntN(6)] }
+
+func (d dice) owners() (owners []topic.JournalID) {
+	for range d.IntN(4) {
+		owners = append(owners, d.journal())
+	}
+	return owners
+}
+
+// seal names what the journal owns, now and then with a fault.
+func (d dice) seal(s *State, journal, heir topic.JournalID) JournalSealed {
+	r := JournalSealed{Journal: journal, SealSlot: topic.Slot(d.IntN(9))}
+	for _, a := range s.PartitionsOf(journal) {
+		to := heir
+		if d.IntN(10) == 0 {
+			to = d.journal()
+		}
+		r.Parts = append(r.Parts, Reassigned{a.Partition, a.Epoch, to, a.Base + topic.Offset(d.IntN(3))})
+	}
+	if len(r.Parts) > 0 && d.IntN(5) == 0 {
+		at := &r.Parts[d.IntN(len(r.Parts))]
+		*at = Reassigned{topic.Partition{Topic: d.topic(), Index: d.Int32N(3)}, topic.Epoch(d.IntN(3)), d.journal(), 0}
+	}
+	return r
+}
+
+func (d dice) record(s *State) Record {
+	switch d.IntN(12) {
+	case 0, 1:
+		r := JournalOpen{ID: topic.JournalID{byte(d.IntN(8)), byte(d.IntN(3))}, NodeID: d.Int32N(3), K: d.IntN(9), Format: d.Uint32N(3)}
+		if d.IntN(2) == 0 {
+			r.Predecessors = append(r.Predecessors, d.seal(s, d.journal(), r.ID))
+		}
+		return r
+	case 2:
+		return d.seal(s, d.journal(), d.journal())
+	case 3:
+		return TopicCreate{ID: d.topic(), Name: d.name(), Journals: d.owners()}
+	case 4:
+		return PartitionsAdd{d.topic(), d.Int32N(4), d.owners()}
+	case 5:
+		return TopicDelete{d.topic()}
+	case 6:
+		return TopicConfig{Topic: d.topic(), Version: d.Uint64N(3), Set: topic.Config{d.name(): d.name()}}
+	case 7:
+		return Era{Number: int32(len(s.eras)) + d.Int32N(2), RunID: d.name(), ReplicationID: d.name()}
+	case 8:
+		return ProducerIDs{s.nextProducerID + d.Int64N(2), d.Int32N(3), d.journal()}
+	case 9:
+		return Feature{[]string{FeatureFormat, "x"}[d.IntN(2)], d.Uint32N(2), d.Uint32N(3)}
+	case 10:
+		return ClusterConfig{Version: s.configVersion + d.Uint64N(2), Set: topic.Config{"k": d.name()}, Delete: []string{d.name()}}
+	}
+	p := topic.Partition{Topic: d.topic(), Index: d.Int32N(3)}
+	a, _ := s.Owner(p)
+	return Assign{p, a.Epoch + topic.Epoch(d.IntN(2)), d.journal(), max(0, a.Base+topic.Offset(d.IntN(4)-1))}
+}
+
+// check holds what every state must fulfil: each partition has one owner that is open, journals and topics agree
+// on who owns what, and ends meet bases (I3).
+func check(t *testing.T, s *State) {
+	t.Helper()
+	owned, nodes := 0, map[int32]topic.JournalID{}
+	for j := range s.Journals() {
+		owned += j.Partitions()
+		if j.Sealed && (j.Partitions() > 0 || s.open.has(j.ID)) {
+			t.Fatalf("sealed journal %s owns %d, open %v", j.ID, j.Partitions(), s.open.has(j.ID))
+		}
+		if j.NodeID >= s.nextNodeID {
+			t.Fatalf("journal %s has node id %d, next is %d", j.ID, j.NodeID, s.nextNodeID)
+		}
+		if other, taken := nodes[j.NodeID]; taken && !j.Sealed {
+			t.Fatalf("node id %d of open journals %s and %s", j.NodeID, j.ID, other)
+		}
+		if !j.Sealed {
+			nodes[j.NodeID] = j.ID
+		}
+		for _, a := range s.PartitionsOf(j.ID) {
+			if a.Journal != j.ID {
+				t.Fatalf("%s lists %s, owned by %s", j.ID, a.Partition, a.Journal)
+			}
+		}
+	}
+	total := 0
+	for tp := range s.Topics() {
+		total += int(tp.Partitions())
+		for i := range tp.Partitions() {
+			list := s.Assignments(topic.Partition{Topic: tp.ID, Index: i})
+			for k, a := range list[:len(list)-1] {
+				if a.End != list[k+1].Base || a.Epoch >= list[k+1].Epoch || a.Base >= a.End {
+					t.Fatalf("assignments %v", list)
+				}
+			}
+		}
+	}
+	if owned != total || s.PartitionCount() != total {
+		t.Fatalf("journals own %d partitions, topics have %d, count is %d", owned, total, s.PartitionCount())
+	}
+}
+
+func TestApply_DeterministicAndVoidChangesNothing(t *testing.T) {
+	held, void := 0, 0
+	for seed := range uint64(60) {
+		d := dice{rand.New(rand.NewPCG(seed, 7))}
+		s, _, err := New().Apply(0, []Record{Genesis{"c", 1}, JournalOpen{ID: topic.JournalID{1}, K: 4, Format: 1}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		twin, first, firstDump := s, s, dump(s)
+		for range 150 {
+			before := dump(s)
+			batch := []Record{d.record(s)}
+			next, outcomes, err := s.Apply(s.Next(), batch)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := dump(s); got != before {
+				t.Fatalf("seed %d: %s changed the state it was applied to:\n%s", seed, Describe(batch[0]), cmp.Diff(before, got))
+			}
+			if outcomes[0].Void != (dump(next) == before) && batch[0].Type() != TypeFeature {
+				t.Fatalf("seed %d: %s: %+v, yet (-before +after):\n%s", seed, Describe(batch[0]), outcomes[0], cmp.Diff(before, dump(next)))
+			}
+			if outcomes[0].Void {
+				void++
+			} else {
+				held++
+			}
+			twin, _, err = twin.Apply(twin.Next(), overTheWire(t, batch))
+			if err != nil || dump(twin) != dump(next) {
+				t.Fatalf("seed %d: %s applied twice differs: %v\n%s", seed, Describe(batch[0]), err, cmp.Diff(dump(next), dump(twin)))
+			}
+			check(t, next)
+			s = next
+		}
+		if got := dump(first); got != firstDump {
+			t.Fatalf("seed %d: the first state changed later:\n%s", seed, cmp.Diff(firstDump, got))
+		}
+	}
+	if held < 1000 || void < 1000 {
+		t.Fatalf("dice too one-sided: %d held, %d void", held, void)
+	}
+}
+
+// Two branches of one state must not write into each other's slices.
+func TestApply_BranchesOfOneStateAreApart(t *testing.T) {
+	a, b := topic.JournalID{1}, topic.JournalID{2}
+	p := topic.Partition{Topic: topic.ID{1}}
+	s, _, err := New().Apply(0, []Record{Genesis{"c", 1}, JournalOpen{ID: a, K: 4, Format: 1}, JournalOpen{ID: b, K: 4, Format: 1},
+		TopicCreate{ID: p.Topic, Name: "t", Journals: []topic.JournalID{a}}, Assign{p, 0, b, 5}, Era{Number: 1, RunID: "r"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	left, _, _ := s.Apply(1, []Record{Assign{p, 1, a, 6}, Era{Number: 2, RunID: "left"}, PartitionsAdd{p.Topic, 1, []topic.JournalID{a}}})
+	leftDump := dump(left)
+	right, _, _ := s.Apply(1, []Record{Assign{p, 1, b, 9}, Era{Number: 2, RunID: "right"}, PartitionsAdd{p.Topic, 1, []topic.JournalID{b}}})
+	if diff := cmp.Diff(leftDump, dump(left)); diff != "" {
+		t.Fatalf("left changed when right was made:\n%s", diff)
+	}
+	if dump(left) == dump(right) {
+		t.Fatal("branches are the same")
+	}
+}
+
+func TestApply_NumbersComeInTurn(t *testing.T) {
+	s, _, err := New().Apply(0, []Record{Genesis{"c", 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range []topic.Slot{0, 2} {
+		if _, _, err := s.Apply(n, []Record{TopicDelete{}}); err == nil {
+			t.Errorf("number %d applied where 1 is due", n)
+		}
+	}
+}
