@@ -1,0 +1,141 @@
+package api
+
+import (
+	"context"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/odradek/odradek/topic"
+)
+
+func init() { register(4, 18, (*Router).fetch) }
+
+// fetched is the answer for one partition of a fetch.
+type fetched struct {
+	key                                 fetchKey
+	code                                int16
+	highWatermark, lastStable, logStart int64
+	records                             [][]byte
+	size                                int // bytes of records
+	leader                              Owner
+	hinted                              bool // leader is set
+}
+
+// fetch answers on the writer, where it may wait for records. The client's rack is not used yet: every agent answers
+// from its own zone's cache or the bucket.
+func (rt *Router) fetch(_ context.Context, c *call, req *kmsg.FetchRequest) (answer, error) {
+	return func(ctx context.Context) (kmsg.Response, error) {
+		resp := &fetchResponse{FetchResponse: kmsg.NewPtrFetchResponse()}
+		fc, code := rt.sessions.open(req)
+		if code != 0 {
+			resp.ErrorCode = code
+			return resp, nil
+		}
+		state := rt.Cluster.State()
+		answers := rt.read(ctx, c, req, state, fc.parts)
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		hints := leaders{state: state}
+		for i := range answers {
+			hintLeader(&hints, c, &answers[i])
+		}
+		resp.agents = hints.agents()
+		if fc.create {
+			resp.SessionID = rt.sessions.create(fc.parts, answers, c.version >= 13)
+		}
+		if fc.session != nil {
+			resp.SessionID = fc.session.id
+			answers = onlyNews(fc.session.news(fc.parts, answers), answers)
+		}
+		resp.answers = answers
+		return resp, nil
+	}, nil
+}
+
+// read asks the engine for the partitions that exist and fills in the errors of those that do not.
+func (rt *Router) read(ctx context.Context, c *call, req *kmsg.FetchRequest, state State, parts []fetchPart) []fetched {
+	r := ReadRequest{
+		MaxWait:  max(0, time.Duration(req.MaxWaitMillis)*time.Millisecond),
+		MinBytes: int(req.MinBytes),
+		MaxBytes: int(min(max(req.MaxBytes, 0), rt.cfg.FetchMaxBytes)),
+		Parts:    make([]ReadPart, 0, len(parts)),
+	}
+	answers := make([]fetched, len(parts))
+	at := make([]int, 0, len(parts)) // at[i] is the index in parts of r.Parts[i]
+	for i, p := range parts {
+		answers[i] = fetched{key: p.key, highWatermark: -1, lastStable: -1, logStart: -1}
+		t, code := findTopic(state, c.version >= 13, p.key.id, p.key.name)
+		switch {
+		case code != 0:
+			answers[i].code = code
+		case p.key.index < 0 || p.key.index >= t.Partitions:
+			answers[i].code = kerr.UnknownTopicOrPartition.Code
+		default:
+			r.Parts = append(r.Parts, ReadPart{
+				Partition: topic.Partition{Topic: t.ID, Index: p.key.index}, Offset: topic.Offset(p.offset),
+				MaxBytes: int(max(p.maxBytes, 0)), CurrentEpoch: topic.Epoch(p.currentEpoch),
+			})
+			at = append(at, i)
+		}
+	}
+	if len(r.Parts) == 0 {
+		return answers
+	}
+	wait, cancel := c.untilDraining(ctx)
+	defer cancel()
+	for i, res := range rt.Reader.Read(wait, r) {
+		a := &answers[at[i]]
+		if wait.Err() != nil && res.Err != nil && ctx.Err() == nil {
+			continue // the agent stops: an empty answer, and the client looks elsewhere
+		}
+		a.fill(rt.code(c, res.Err), res)
+	}
+	return answers
+}
+
+func (a *fetched) fill(code int16, res ReadResult) {
+	a.code = code
+	if code != 0 {
+		return
+	}
+	a.highWatermark, a.lastStable, a.logStart = int64(res.HighWatermark), int64(res.LastStable), int64(res.LogStart)
+	a.records = res.Records
+	for _, r := range res.Records {
+		a.size += len(r)
+	}
+}
+
+// untilDraining gives a context that ends also when the agent stops.
+func (c *call) untilDraining(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	if c.conn.OnDrain == nil {
+		return ctx, cancel
+	}
+	forget := c.conn.OnDrain(cancel)
+	return ctx, func() { forget(); cancel() }
+}
+
+// hintLeader adds who owns a partition to an error that sends the client elsewhere (KIP-951).
+func hintLeader(hints *leaders, c *call, a *fetched) {
+	if c.version < 12 || !isLeaderError(a.code) {
+		return
+	}
+	t, code := findTopic(hints.state, c.version >= 13, a.key.id, a.key.name)
+	if code != 0 {
+		return
+	}
+	a.leader, a.hinted = hints.hint(topic.Partition{Topic: t.ID, Index: a.key.index})
+}
+
+func onlyNews(news []bool, answers []fetched) []fetched {
+	kept := answers[:0]
+	for i, a := range answers {
+		if news[i] {
+			kept = append(kept, a)
+		}
+	}
+	return kept
+}

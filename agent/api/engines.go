@@ -1,0 +1,223 @@
+package api
+
+import (
+	"context"
+	"time"
+
+	"github.com/odradek/odradek/topic"
+)
+
+// Engines are the parts of an agent that requests are answered from. All are safe for concurrent use. Errors are
+// mapped to Kafka's codes by errors.go, so an engine answers with its own sentinels.
+type Engines struct {
+	Log          Log
+	Reader       Reader
+	Offsets      Offsets
+	Cluster      Cluster
+	Admin        Admin
+	Coordinators Coordinators
+	Groups       Groups
+}
+
+// Log admits record batches: agent/ingest.
+type Log interface {
+	// Append checks and admits batches in the order of the slice and of the calls, and returns one Pending for each.
+	// It takes the records over. It blocks only for memory; a refused batch says so in its Pending.
+	Append(ctx context.Context, acks int8, batches []PartitionBatch) []Pending
+}
+
+// PartitionBatch is what one request appends to one partition.
+type PartitionBatch struct {
+	Partition     topic.Partition
+	Records       []byte      // one or more v2 record batches
+	ExpectedEpoch topic.Epoch // the partition epoch the client expects, -1 for none
+}
+
+// Pending is an admitted or refused batch.
+type Pending interface {
+	// Wait blocks until the batch is as durable as its acks ask, was refused, or ctx ends. The end of ctx does not
+	// take the batch back.
+	Wait(ctx context.Context) (Appended, error)
+}
+
+// Appended is where a batch went.
+type Appended struct {
+	Base          topic.Offset
+	LogAppendTime int64 // milliseconds, -1 when the partition keeps the producer's time
+	LogStart      topic.Offset
+}
+
+// Reader reads records: agent/fetch.
+type Reader interface {
+	// Read answers every part, in the order of the request. It waits up to MaxWait until MinBytes can be answered or a
+	// part fails. When ctx ends it answers with what there is.
+	Read(ctx context.Context, r ReadRequest) []ReadResult
+}
+
+// ReadRequest is one fetch of several partitions.
+type ReadRequest struct {
+	MaxWait  time.Duration
+	MinBytes int
+	MaxBytes int // of all parts together; the first whole batch may exceed it
+	Parts    []ReadPart
+}
+
+// ReadPart asks for one partition's records from Offset on.
+type ReadPart struct {
+	Partition    topic.Partition
+	Offset       topic.Offset
+	MaxBytes     int
+	CurrentEpoch topic.Epoch // -1: do not check
+}
+
+// ReadResult is the answer for one part. The slices of Records are read only and hold whole batches together.
+type ReadResult struct {
+	Records                             [][]byte
+	HighWatermark, LastStable, LogStart topic.Offset
+	Err                                 error
+}
+
+// Offsets finds offsets by time and epoch. The answers of an owner rest on a proof made after the call (O1).
+type Offsets interface {
+	// Lookup answers every query, in order.
+	Lookup(ctx context.Context, queries []OffsetQuery) []OffsetFound
+	// EpochEnds answers, for each query, the largest epoch not above the asked one and its end.
+	EpochEnds(ctx context.Context, queries []EpochQuery) []EpochEnd
+}
+
+// OffsetKind says what a query looks for.
+type OffsetKind int8
+
+// The kinds of OffsetQuery.
+const (
+	OffsetEarliest     OffsetKind = iota // log start
+	OffsetLatest                         // high watermark
+	OffsetByTime                         // the first record at or after Time
+	OffsetMaxTimestamp                   // the record with the largest timestamp
+)
+
+// OffsetQuery asks for one offset of one partition.
+type OffsetQuery struct {
+	Partition     topic.Partition
+	Kind          OffsetKind
+	Time          int64 // milliseconds, for OffsetByTime
+	ReadCommitted bool
+	CurrentEpoch  topic.Epoch // -1: do not check
+}
+
+// OffsetFound answers an OffsetQuery. Offset is -1 when no record fits.
+type OffsetFound struct {
+	Offset topic.Offset
+	Time   int64 // of the record found, -1 when the query was not about time
+	Epoch  topic.Epoch
+	Err    error
+}
+
+// EpochQuery asks where an epoch of a partition ends.
+type EpochQuery struct {
+	Partition    topic.Partition
+	Epoch        topic.Epoch
+	CurrentEpoch topic.Epoch // -1: do not check
+}
+
+// EpochEnd answers an EpochQuery: Epoch and End are -1 when every known epoch is above the asked one.
+type EpochEnd struct {
+	Epoch topic.Epoch
+	End   topic.Offset
+	Err   error
+}
+
+// Cluster shows the control state: agent/cluster.
+type Cluster interface {
+	// State is one consistent picture. It is cheap and is taken anew for each request.
+	State() State
+	// NodeID is this agent's node id.
+	NodeID() int32
+}
+
+// State is one consistent picture of the control state; it does not change.
+type State interface {
+	Info() ClusterInfo
+	Agents() []Agent // by node id
+	// Topics lists all topics by name.
+	Topics() []Topic
+	TopicByName(name string) (Topic, bool)
+	TopicByID(id topic.ID) (Topic, bool)
+	// Owner tells who owns a partition; false when there is no such partition.
+	Owner(p topic.Partition) (Owner, bool)
+}
+
+// ClusterInfo is what concerns the whole cluster.
+type ClusterInfo struct {
+	ID      string
+	Configs topic.Config // set by AlterConfigs on the cluster-wide broker; nil when none is set
+	Next    int64        // the control number that the state stands at
+}
+
+// Agent is a running agent as clients reach it.
+type Agent struct {
+	NodeID int32
+	Host   string
+	Port   int32
+	Zone   string // empty when unknown
+}
+
+// Topic is a topic. Configs is shared and read only.
+type Topic struct {
+	ID         topic.ID
+	Name       string
+	Internal   bool
+	Partitions int32
+	Configs    topic.Config
+}
+
+// Owner is a partition's owner: Kafka's leader and leader epoch. NodeID is -1 while no running agent owns it.
+type Owner struct {
+	NodeID int32
+	Epoch  topic.Epoch
+}
+
+// Admin changes the control state. Every call returns when the change is in the control log and applied here.
+type Admin interface {
+	CreateTopics(ctx context.Context, topics []NewTopic) []CreatedTopic
+	DeleteTopics(ctx context.Context, ids []topic.ID) []error
+	CreatePartitions(ctx context.Context, topics []MorePartitions) []error
+	AlterTopicConfigs(ctx context.Context, changes []ConfigChange) []error
+	// AlterClusterConfigs changes the cluster-wide defaults; the Topic of the change is not read.
+	AlterClusterConfigs(ctx context.Context, change ConfigChange) error
+	// AllocateProducerID gives a producer id that nobody had before.
+	AllocateProducerID(ctx context.Context) (int64, error)
+}
+
+// NewTopic is a topic to create; its name and configs were checked.
+type NewTopic struct {
+	Name       string
+	Partitions int32
+	Configs    topic.Config
+}
+
+// CreatedTopic answers a NewTopic. ErrTopicExists when the name is taken.
+type CreatedTopic struct {
+	ID  topic.ID
+	Err error
+}
+
+// MorePartitions raises a topic's partitions from Have to Total; void when it has another number of them by then.
+type MorePartitions struct {
+	Topic       topic.ID
+	Have, Total int32
+}
+
+// ConfigChange sets and deletes configs of a topic.
+type ConfigChange struct {
+	Topic  topic.ID
+	Set    topic.Config
+	Delete []string
+}
+
+// Coordinators tells which agent coordinates a group.
+type Coordinators interface {
+	// Coordinator names the agent that coordinates the group. Where groups are kept is made ready by the call;
+	// ErrCoordinatorNotAvailable when that needs more time.
+	Coordinator(ctx context.Context, group string) (Agent, error)
+}

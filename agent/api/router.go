@@ -1,0 +1,146 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// What Handle refuses. The connection is closed, as Kafka closes it.
+var (
+	ErrMalformed   = errors.New("malformed request")
+	ErrUnsupported = errors.New("unsupported api key or version")
+	ErrAmplified   = errors.New("request would decode to too much memory")
+	ErrNoMemory    = errors.New("no memory to decode the request")
+	ErrNoReply     = errors.New("request without a reply failed") // Produce with acks=0
+)
+
+// Reply makes a response, without its length. It runs on the connection's writer, in the order of the requests, and
+// may block; ctx ends with the connection. No buffers and no error means that nothing is sent. The buffers are read
+// only: records among them belong to the fetch engine's cache.
+type Reply func(ctx context.Context) (net.Buffers, error)
+
+// Config is what the router is told.
+type Config struct {
+	AutoCreateTopics  bool              // auto.create.topics.enable
+	NumPartitions     int32             // num.partitions
+	ReplicationFactor int16             // default.replication.factor, echoed only
+	FetchMaxBytes     int32             // fetch.max.bytes: cap of one Fetch answer
+	FetchSessions     int               // max.incremental.fetch.session.cache.slots
+	MaxPartitions     int32             // of one topic
+	Broker            map[string]string // the other Kafka-named settings given by the operator, as they read back
+}
+
+// DefaultConfig is what an agent uses when nothing is said.
+func DefaultConfig() Config {
+	return Config{
+		AutoCreateTopics:  true,
+		NumPartitions:     4,
+		ReplicationFactor: 1,
+		FetchMaxBytes:     57671680,
+		FetchSessions:     1000,
+		MaxPartitions:     10_000,
+	}
+}
+
+// Router answers requests from the engines. It is safe for concurrent use.
+type Router struct {
+	Engines
+	cfg      Config
+	log      *slog.Logger
+	sessions *sessionCache
+}
+
+// New makes a router.
+func New(engines Engines, cfg Config, log *slog.Logger) *Router {
+	return &Router{Engines: engines, cfg: cfg, log: log, sessions: newSessionCache(cfg.FetchSessions, time.Now)}
+}
+
+// call is one request on its way through its handler.
+type call struct {
+	conn        *Conn
+	frame       *Frame
+	key         int16
+	version     int16
+	correlation int32
+	clientID    string
+	received    time.Time
+}
+
+// answer is the second half of a handler: see the package comment. A nil response sends nothing.
+type answer func(ctx context.Context) (kmsg.Response, error)
+
+// now is the answer that is known already.
+func now(r kmsg.Response) answer {
+	return func(context.Context) (kmsg.Response, error) { return r, nil }
+}
+
+// Handle runs the first half of the frame's handler and returns the second. It must be called in the order of the
+// requests of a connection. An error closes the connection; it is one of the sentinels above, ErrNoReply aside, or
+// the end of ctx.
+func (rt *Router) Handle(ctx context.Context, conn *Conn, frame *Frame) (Reply, error) {
+	h, body, err := readHeader(frame.Bytes)
+	if err != nil {
+		return nil, err
+	}
+	e, ok := endpoints[h.key]
+	if !ok {
+		return nil, fmt.Errorf("%w: key %d", ErrUnsupported, h.key)
+	}
+	c := &call{conn: conn, frame: frame, key: h.key, version: h.version, correlation: h.correlation,
+		clientID: h.clientID, received: time.Now()}
+	if h.version < e.accepted || h.version > e.max {
+		if h.key == apiVersionsKey {
+			return c.reply(rt.apiVersionsFallback(c)), nil
+		}
+		return nil, fmt.Errorf("%w: %s version %d", ErrUnsupported, kmsg.NameForKey(h.key), h.version)
+	}
+	req := e.request()
+	req.SetVersion(h.version)
+	cost, err := measure(e.shape, body, h.version, req.IsFlexible())
+	if err != nil {
+		return nil, fmt.Errorf("%s version %d: %w", kmsg.NameForKey(h.key), h.version, err)
+	}
+	if cost > freeDecode && !frame.Charge(cost) {
+		return nil, ErrNoMemory
+	}
+	if err := req.ReadFrom(body); err != nil {
+		return nil, fmt.Errorf("%w: %s version %d: %w", ErrMalformed, kmsg.NameForKey(h.key), h.version, err)
+	}
+	a, err := e.handle(rt, ctx, c, req)
+	if err != nil || a == nil {
+		return nil, err
+	}
+	return c.reply(a), nil
+}
+
+// buffered is a response that knows its own buffers, so that records are not copied together.
+type buffered interface {
+	appendBuffers(head []byte) net.Buffers
+}
+
+// reply encodes what a answers behind the response header.
+func (c *call) reply(a answer) Reply {
+	return func(ctx context.Context) (net.Buffers, error) {
+		resp, err := a(ctx)
+		if err != nil || resp == nil {
+			return nil, err
+		}
+		if c.key != apiVersionsKey || c.version <= maxVersion(apiVersionsKey) {
+			resp.SetVersion(c.version)
+		}
+		head := appendInt32(make([]byte, 0, 128), c.correlation)
+		if resp.IsFlexible() && c.key != apiVersionsKey {
+			head = append(head, 0)
+		}
+		if b, ok := resp.(buffered); ok {
+			return b.appendBuffers(head), nil
+		}
+		return net.Buffers{resp.AppendTo(head)}, nil
+	}
+}
