@@ -1,0 +1,84 @@
+package wire
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"math"
+	"net"
+	"time"
+)
+
+// write makes the replies in the order of their requests and sends them. It ends when the queue is closed and empty.
+// A connection that was given up still empties its queue, so that every frame is released.
+func (c *conn) write(alive context.Context) error {
+	var err error
+	for p := range c.queue {
+		if err == nil && alive.Err() == nil {
+			if err = c.answer(alive, p); err != nil {
+				c.cancel()
+			}
+		}
+		c.inFlight.Add(-1)
+		c.done(p)
+	}
+	return err
+}
+
+func (c *conn) answer(alive context.Context, p pending) error {
+	reply, err := p.reply(alive)
+	if err != nil {
+		return refuse(err)
+	}
+	if len(reply) == 0 {
+		return nil
+	}
+	return c.send(reply)
+}
+
+// writeAtOnce is how many bytes of a reply must leave within StallTimeout: a slow reader gets its answer, a reader
+// that stopped is let go.
+const writeAtOnce = 1 << 20
+
+// send writes the length and the buffers. They are not copied: a vectored write takes them from where they are.
+func (c *conn) send(reply net.Buffers) error {
+	size := 0
+	for _, b := range reply {
+		size += len(b)
+	}
+	if size > math.MaxInt32 {
+		return fmt.Errorf("reply of %d bytes", size)
+	}
+	var length [lengthBytes]byte
+	binary.BigEndian.PutUint32(length[:], uint32(size))
+	left := append(net.Buffers{length[:]}, reply...)
+	for len(left) > 0 {
+		var part net.Buffers
+		part, left = cutBuffers(left, writeAtOnce)
+		if err := c.net.SetWriteDeadline(time.Now().Add(c.server.cfg.StallTimeout)); err != nil {
+			return err
+		}
+		if _, err := part.WriteTo(c.net); err != nil {
+			return err
+		}
+	}
+	c.server.metrics.written.Add(float64(lengthBytes + size))
+	return nil
+}
+
+// cutBuffers takes the first n bytes off b.
+func cutBuffers(b net.Buffers, n int) (head, rest net.Buffers) {
+	for i := range b {
+		if len(b[i]) < n {
+			n -= len(b[i])
+			continue
+		}
+		head = append(head, b[:i]...)
+		head = append(head, b[i][:n])
+		if n < len(b[i]) {
+			return head, append(net.Buffers{b[i][n:]}, b[i+1:]...)
+		}
+		return head, b[i+1:]
+	}
+	return b, nil
+}
