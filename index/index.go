@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"sort"
 
 	"github.com/odradek/odradek/segment"
@@ -244,6 +245,7 @@ func (x *Index) entry(r *row, i int) Entry {
 type row struct {
 	start, end topic.Offset // start <= end; no extent lies wholly before start
 	extents    []extent     // each begins where the one before ends; the last ends at end
+	gone       int          // extents cut off whose memory the slice still holds
 }
 
 // extent is an Entry in 56 bytes: its next is the following one's base.
@@ -264,6 +266,9 @@ func (r *row) append(e Entry, journal uint32) {
 	newest := e.MaxTimestamp
 	if n := len(r.extents); n > 0 {
 		newest = max(newest, r.extents[n-1].newest)
+	}
+	if len(r.extents) == cap(r.extents) {
+		r.gone = 0 // append moves the row
 	}
 	r.extents = append(r.extents, extent{
 		base: e.Base, slot: e.Slot, timestamp: e.MaxTimestamp, newest: newest, epoch: e.Epoch, journal: journal,
@@ -290,8 +295,8 @@ func (r *row) cut(start topic.Offset) {
 	}
 	r.start = start
 	r.extents = r.extents[first:]
-	if cap(r.extents) > 2*len(r.extents)+64 || len(r.extents) == 0 {
-		r.extents = append([]extent(nil), r.extents...)
+	if r.gone += first; r.gone > len(r.extents) {
+		r.extents, r.gone = slices.Clone(r.extents), 0
 	}
 	for i := range r.extents {
 		newest := r.extents[i].timestamp

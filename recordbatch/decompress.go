@@ -126,26 +126,36 @@ func appendSnappy(raw, block []byte, maxRaw int) ([]byte, error) {
 	return append(raw, part...), err
 }
 
+// Decoders whose frames want a window up to zstdPooledWindow are kept for the next call. Larger windows, as the highest
+// levels use them, are allowed up to the format's own recommendation for decoders.
+const (
+	zstdPooledWindow = 8 << 20
+	zstdMaxWindow    = 128 << 20
+)
+
 func newZstdDecoder() any {
-	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecodeAllCapLimit(true))
+	// Without the last option the decoder would unpack a short input whole, before any cap is seen.
+	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+		zstd.WithDecoderMaxWindow(zstdMaxWindow), zstd.WithDecodeBuffersBelow(0))
 	if err != nil {
 		panic(err) // only wrong options
 	}
 	return d
 }
 
-// unzstd unpacks into a buffer that doubles until it fits or reaches maxRaw: unlike a stream, DecodeAll needs no window
-// buffer, whose size a lying header could set.
 func unzstd(src []byte, maxRaw int) ([]byte, error) {
-	d := zstdDecoders.Get().(*zstd.Decoder)
-	defer zstdDecoders.Put(d)
-	for size := min(maxRaw, max(4096, 6*len(src))); ; size = min(maxRaw, 2*size) {
-		raw, err := d.DecodeAll(src, make([]byte, 0, size))
-		if !errors.Is(err, zstd.ErrDecoderSizeExceeded) {
-			return raw, err
-		}
-		if size == maxRaw {
-			return nil, ErrTooLarge
-		}
+	var header zstd.Header
+	if err := header.Decode(src); err != nil {
+		return nil, err
 	}
+	d := zstdDecoders.Get().(*zstd.Decoder)
+	if header.WindowSize <= zstdPooledWindow {
+		defer zstdDecoders.Put(d)
+	} else {
+		defer d.Close()
+	}
+	if err := d.Reset(bytes.NewReader(src)); err != nil {
+		return nil, err
+	}
+	return readUpTo(d, len(src), maxRaw)
 }

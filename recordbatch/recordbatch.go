@@ -9,8 +9,12 @@ import (
 	"github.com/odradek/odradek/topic"
 )
 
-// HeaderSize is the size of a batch without records.
-const HeaderSize = 61
+const (
+	// HeaderSize is the size of a batch without records.
+	HeaderSize = 61
+	// CRCStart is where the bytes begin that a batch's CRC covers. Those before are the broker's to patch.
+	CRCStart = atAttributes
+)
 
 // Where the fields of a batch are. The CRC covers everything from atAttributes on.
 const (
@@ -78,6 +82,7 @@ type Info struct {
 	BaseOffset      topic.Offset
 	Size            int // of the whole batch with its header
 	LeaderEpoch     topic.Epoch
+	CRC             uint32 // as the batch says: CRC32C of its bytes [CRCStart, Size)
 	Attributes      int16
 	LastOffsetDelta int32
 	Count           int32
@@ -143,6 +148,7 @@ func Read(b []byte) (Info, error) {
 		BaseOffset:      topic.Offset(binary.BigEndian.Uint64(h[atBaseOffset:])),
 		Size:            lengthEnd + int(length),
 		LeaderEpoch:     topic.Epoch(binary.BigEndian.Uint32(h[atLeaderEpoch:])),
+		CRC:             binary.BigEndian.Uint32(h[atCRC:]),
 		Attributes:      int16(binary.BigEndian.Uint16(h[atAttributes:])),
 		LastOffsetDelta: int32(binary.BigEndian.Uint32(h[atLastDelta:])),
 		Count:           int32(binary.BigEndian.Uint32(h[atCount:])),
@@ -166,7 +172,7 @@ func Check(b []byte) (Info, error) {
 	if info.Size > len(b) {
 		return info, fmt.Errorf("%w: declared size %d, have %d", ErrTruncated, info.Size, len(b))
 	}
-	if have, want := crc32.Checksum(b[atAttributes:info.Size], castagnoli), storedCRC(b); have != want {
+	if have, want := crc32.Checksum(b[atAttributes:info.Size], castagnoli), info.CRC; have != want {
 		return info, fmt.Errorf("%w: crc %08x, want %08x", ErrCRC, have, want)
 	}
 	if info.Count <= 0 || int64(info.Count) != int64(info.LastOffsetDelta)+1 {
@@ -223,8 +229,6 @@ func StampLogAppendTime(b []byte, ms int64) {
 	binary.BigEndian.PutUint64(b[atMaxTimestamp:], uint64(ms))
 	putCRC(b)
 }
-
-func storedCRC(b []byte) uint32 { return binary.BigEndian.Uint32(b[atCRC:]) }
 
 // putCRC computes the CRC of the batch that is all of b or its first part.
 func putCRC(b []byte) {

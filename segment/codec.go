@@ -88,6 +88,11 @@ func (c Codec) unpack(dst, stored []byte) error {
 		}
 		out, err = s2.Decode(dst, stored)
 	case Zstd:
+		// The size is compared first: the decoder would find out late.
+		var h zstd.Header
+		if hErr := h.Decode(stored); hErr != nil || !h.HasFCS || h.FrameContentSize != uint64(len(dst)) {
+			return fmt.Errorf("%w: zstd unpacks to %d bytes, want %d", ErrCorrupt, h.FrameContentSize, len(dst))
+		}
 		d := zstdDecoders.Get().(*zstd.Decoder)
 		defer zstdDecoders.Put(d)
 		out, err = d.DecodeAll(stored, dst[:0:len(dst)])

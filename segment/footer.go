@@ -231,9 +231,9 @@ func (r *footerReader) bytes(what string, n uint64) []byte {
 	return v
 }
 
-// count takes the length of a list whose elements have at least minSize bytes.
-func (r *footerReader) count(what string, minSize int) int {
-	return int(r.number(what, uint64(len(r.b)/minSize)))
+// count takes the length of a list of at most limit elements, each of at least minSize bytes.
+func (r *footerReader) count(what string, minSize, limit int) int {
+	return int(r.number(what, uint64(min(limit, len(r.b)/minSize))))
 }
 
 func (r *footerReader) offset(what string) topic.Offset {
@@ -273,13 +273,14 @@ func (r *footerReader) footer() Footer {
 	f.Slot = topic.Slot(r.number("slot", math.MaxUint64))
 	f.CreatedMs = r.signed("creation time")
 	r.created = f.CreatedMs
-	r.topics = r.bytes("topics", uint64(r.count("topic count", len(topic.ID{}))*len(topic.ID{})))
+	r.topics = r.bytes("topics", uint64(r.count("topic count", len(topic.ID{}), math.MaxInt32)*len(topic.ID{})))
 	f.Extents = r.extents()
+	r.once(f.Extents)
 	f.Producers = r.producers(f.Extents)
-	f.LogStarts = list(r, "log start count", minLogStart, func() LogStart {
+	f.LogStarts = list(r, "log start count", minLogStart, math.MaxInt32, func() LogStart {
 		return LogStart{Partition: r.partition(), Start: r.offset("log start")}
 	})
-	f.Releases = list(r, "release count", minRelease, r.release)
+	f.Releases = list(r, "release count", minRelease, math.MaxInt32, r.release)
 	r.number("open transactions", 0)
 	r.number("closed transactions", 0)
 	if r.number("summary flag", 1) == 1 {
@@ -289,8 +290,8 @@ func (r *footerReader) footer() Footer {
 }
 
 // list takes a count and that many elements; an empty list is nil.
-func list[T any](r *footerReader, what string, minSize int, element func() T) []T {
-	n := r.count(what, minSize)
+func list[T any](r *footerReader, what string, minSize, limit int, element func() T) []T {
+	n := r.count(what, minSize, limit)
 	if n == 0 {
 		return nil
 	}
@@ -306,7 +307,7 @@ func list[T any](r *footerReader, what string, minSize int, element func() T) []
 
 func (r *footerReader) extents() []Extent {
 	position := uint64(headerSize)
-	extents := list(r, "extent count", minExtent, func() Extent {
+	extents := list(r, "extent count", minExtent, MaxExtents, func() Extent {
 		r.number("extent location", 0)
 		e := Extent{Partition: r.partition(), Epoch: r.epoch(), Base: r.offset("extent base"), Position: uint32(position)}
 		e.Next = r.behind("extent next", e.Base)
@@ -322,14 +323,22 @@ func (r *footerReader) extents() []Extent {
 		position += uint64(e.Length)
 		return e
 	})
-	if len(extents) > MaxExtents {
-		r.fail("extent count")
-	}
 	return extents
 }
 
+// once makes sure that no partition has two extents.
+func (r *footerReader) once(extents []Extent) {
+	seen := make(map[topic.Partition]struct{}, len(extents))
+	for i := range extents {
+		seen[extents[i].Partition] = struct{}{}
+	}
+	if len(seen) != len(extents) {
+		r.fail("partition with two extents")
+	}
+}
+
 func (r *footerReader) producers(extents []Extent) []sequence.Delta {
-	return list(r, "producer count", minProducer, func() sequence.Delta {
+	return list(r, "producer count", minProducer, math.MaxInt32, func() sequence.Delta {
 		n := r.number("producer's extent", math.MaxInt32)
 		if n >= uint64(len(extents)) {
 			r.fail("producer's extent")
@@ -360,14 +369,11 @@ func (r *footerReader) release() Release {
 
 func (r *footerReader) summary() *Summary {
 	var s Summary
-	s.Ends = list(r, "end count", minEnd, func() PartitionEnd {
+	s.Ends = list(r, "end count", minEnd, math.MaxInt32, func() PartitionEnd {
 		return PartitionEnd{Partition: r.partition(), Epoch: r.epoch(), Next: r.offset("partition end")}
 	})
-	s.Recent = list(r, "recent slot count", minSlot, func() SlotExtents {
+	s.Recent = list(r, "recent slot count", minSlot, MaxRecent, func() SlotExtents {
 		return SlotExtents{Slot: topic.Slot(r.number("recent slot", math.MaxUint64)), Extents: r.extents()}
 	})
-	if len(s.Recent) > MaxRecent {
-		r.fail("recent slot count")
-	}
 	return &s
 }

@@ -12,8 +12,16 @@ import (
 // object: [Position, Position+Length). Every byte is verified. If no block is packed the result is part of stored;
 // otherwise the caller owns it. Error: ErrCorrupt, naming the block and both values.
 func ReadExtent(e Extent, stored []byte) ([]byte, error) {
+	raw, err := readExtent(e, stored)
+	if err != nil {
+		return nil, fmt.Errorf("extent %s [%d,%d) at byte %d: %w", e.Partition, e.Base, e.Next, e.Position, err)
+	}
+	return raw, nil
+}
+
+func readExtent(e Extent, stored []byte) ([]byte, error) {
 	if len(stored) != int(e.Length) {
-		return nil, fmt.Errorf("%w: extent of %d bytes, want %d", ErrCorrupt, len(stored), e.Length)
+		return nil, fmt.Errorf("%w: %d bytes, want %d", ErrCorrupt, len(stored), e.Length)
 	}
 	blocks, err := ReadTable(e, stored)
 	if err != nil {

@@ -1,0 +1,55 @@
+package segment
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/odradek/odradek/recordbatch"
+)
+
+// Verify reads a whole payload and checks all that can be checked without knowing its neighbours: header, footer, every
+// block, every batch, and that extents and batches say the same. It gives the footer, and all errors found, joined.
+func Verify(payload []byte) (Footer, error) {
+	f, err := ReadFooter(payload, int64(len(payload)))
+	if err != nil {
+		return Footer{}, err
+	}
+	var all []error
+	if have, want := payload[:headerSize], appendHeader(nil); string(have) != string(want) {
+		all = append(all, fmt.Errorf("%w: header %x, want %x", ErrCorrupt, have, want))
+	}
+	for i, e := range f.Extents {
+		raw, err := ReadExtent(e, payload[e.Position:e.Position+e.Length])
+		if err == nil {
+			err = CheckBatches(e, raw)
+		}
+		if err != nil {
+			all = append(all, fmt.Errorf("extent %d: %w", i, err))
+		}
+	}
+	return f, errors.Join(all...)
+}
+
+// CheckBatches checks the batches of e, as ReadExtent gives them: each is whole and has the CRC it says and the epoch of
+// the extent, and together they cover [Base, Next) up to MaxTimestamp. Errors: ErrCorrupt, or why recordbatch refuses.
+func CheckBatches(e Extent, raw []byte) error {
+	next, newest := e.Base, int64(-1)
+	err := recordbatch.Each(raw, MaxRaw, func(_ []byte, info recordbatch.Info) error {
+		if info.BaseOffset != next || info.LeaderEpoch != e.Epoch {
+			return fmt.Errorf("%w: batch at offset %d of epoch %d, want %d of epoch %d",
+				ErrCorrupt, info.BaseOffset, info.LeaderEpoch, next, e.Epoch)
+		}
+		next = info.Next()
+		newest = max(newest, info.MaxTimestamp)
+		return nil
+	})
+	switch {
+	case err != nil:
+		return err
+	case next != e.Next:
+		return fmt.Errorf("%w: batches end at offset %d, want %d", ErrCorrupt, next, e.Next)
+	case newest != e.MaxTimestamp:
+		return fmt.Errorf("%w: newest timestamp %d, want %d", ErrCorrupt, newest, e.MaxTimestamp)
+	}
+	return nil
+}
