@@ -7,8 +7,11 @@ import (
 	"github.com/odradek/odradek/topic"
 )
 
-// ErrSegment says that a segment given to Index breaks the limits on its fields, which is the caller's mistake.
-var ErrSegment = errors.New("segment not fit for the index")
+// What a caller's mistake gives; nothing was changed.
+var (
+	ErrSegment = errors.New("segment not fit for the index")
+	ErrCopy    = errors.New("copy not fit for the store")
+)
 
 // Validate checks what every implementation of Index relies on.
 func (s Segment) Validate() error {
@@ -24,6 +27,14 @@ func (s Segment) Validate() error {
 			return fmt.Errorf("%w: slot %d of %s: extent %d: second one of %s", ErrSegment, s.Slot, s.Journal, i, x.Partition)
 		}
 		seen[x.Partition] = struct{}{}
+	}
+	return nil
+}
+
+// Validate checks what every implementation of Copies relies on.
+func (c Copy) Validate() error {
+	if c.Position < 0 {
+		return fmt.Errorf("%w: %q of %s: position %d", ErrCopy, c.Key, c.Partition, c.Position)
 	}
 	return nil
 }

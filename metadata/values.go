@@ -3,6 +3,7 @@ package metadata
 import (
 	"fmt"
 
+	"github.com/odradek/odradek/segment"
 	"github.com/odradek/odradek/topic"
 )
 
@@ -18,23 +19,12 @@ type Segment struct {
 // MaxExtents is how many extents and how many log starts one segment may have.
 const MaxExtents = 2000
 
-// Extent is one partition's contiguous run of record batches in a segment, holding the offsets [Base, Next).
-type Extent struct {
-	Partition    topic.Partition
-	Epoch        topic.Epoch
-	Base, Next   topic.Offset // Next > Base
-	Position     uint32       // of its stored bytes in the object
-	Length       uint32       // of its stored bytes
-	RawLength    uint32       // of the record batches
-	CRC32C       uint32       // of the stored bytes
-	MaxTimestamp int64        // ms since 1970, -1 if no record has one
-}
+// Extent is one partition's contiguous run of record batches in a segment, holding the offsets [Base, Next), as the
+// segment's footer lists it.
+type Extent = segment.Extent
 
 // LogStart moves a partition's log start up to Start; one that is there already or higher stays.
-type LogStart struct {
-	Partition topic.Partition
-	Start     topic.Offset
-}
+type LogStart = segment.LogStart
 
 // Outcome is what became of one segment in Index.
 type Outcome uint8
@@ -76,7 +66,7 @@ type End struct {
 }
 
 // Effect is what a control record means for the index: one of JournalOpened, JournalSealed, PartitionAdded,
-// PartitionDropped and LogStart. A record with another meaning has no effect here.
+// PartitionDropped and LogStartMoved. A record with another meaning has no effect here.
 type Effect interface{ effect() }
 
 // JournalOpened lets the index take the journal's slots from First on: 0, or what a checkpoint names.
@@ -101,11 +91,17 @@ type PartitionAdded struct {
 // PartitionDropped ends a partition of a deleted topic. Extents of it are skipped from now on.
 type PartitionDropped struct{ Partition topic.Partition }
 
+// LogStartMoved moves a partition's log start up to Start; one that is there already or higher stays.
+type LogStartMoved struct {
+	Partition topic.Partition
+	Start     topic.Offset
+}
+
 func (JournalOpened) effect()    {}
 func (JournalSealed) effect()    {}
 func (PartitionAdded) effect()   {}
 func (PartitionDropped) effect() {}
-func (LogStart) effect()         {}
+func (LogStartMoved) effect()    {}
 
 // EraStatus is what a store holds of one era, at one moment.
 type EraStatus struct {

@@ -1,7 +1,6 @@
 package embedded
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"slices"
@@ -25,6 +24,11 @@ func (s *Store) Put(_ context.Context, pin metadata.Pin, copies []metadata.Copy)
 		return err
 	}
 	for _, c := range copies {
+		if err := c.Validate(); err != nil {
+			return err
+		}
+	}
+	for _, c := range copies {
 		set := e.copies[copySet{c.Kind, c.Partition}]
 		if set == nil {
 			set = make(map[string]metadata.Copy)
@@ -33,8 +37,7 @@ func (s *Store) Put(_ context.Context, pin metadata.Pin, copies []metadata.Copy)
 		if old, ok := set[c.Key]; ok && c.Position < old.Position {
 			continue
 		}
-		c.Value = bytes.Clone(c.Value)
-		set[c.Key] = c
+		set[c.Key] = own(c)
 	}
 	s.ring(metadata.KindCopies)
 	return nil
@@ -75,7 +78,7 @@ func (s *Store) All(_ context.Context, pin metadata.Pin, kind metadata.CopyKind,
 
 // own returns c with a value that the caller may change.
 func own(c metadata.Copy) metadata.Copy {
-	c.Value = bytes.Clone(c.Value)
+	c.Value = append([]byte(nil), c.Value...) // nil if empty
 	return c
 }
 

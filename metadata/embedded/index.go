@@ -17,11 +17,13 @@ func (s *Store) Index(_ context.Context, pin metadata.Pin, control topic.Slot, s
 	if err != nil {
 		return nil, err
 	}
-	var outcomes []metadata.Outcome
 	for _, segment := range segments {
 		if err := segment.Validate(); err != nil {
-			return outcomes, err
+			return nil, err
 		}
+	}
+	var outcomes []metadata.Outcome
+	for _, segment := range segments {
 		outcome := e.index(segment, control, s.open == pin.Era)
 		outcomes = append(outcomes, outcome)
 		if outcome == metadata.Indexed {
@@ -171,8 +173,8 @@ func (e *era) do(effects []metadata.Effect) {
 			}
 		case metadata.PartitionDropped:
 			delete(e.ends, x.Partition)
-		case metadata.LogStart:
-			e.raise(x)
+		case metadata.LogStartMoved:
+			e.raise(metadata.LogStart(x))
 		}
 	}
 }
