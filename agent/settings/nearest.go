@@ -4,15 +4,21 @@ import "strings"
 
 // unknown words the problem of a name that does not exist: it names the nearest that does, if one is near.
 func unknown(what, name string, names []string, show func(string) string) string {
-	if near := nearest(name, names); near != "" {
+	if near := Nearest(name, names); near != "" {
 		return "unknown " + what + "; did you mean " + show(near) + "?"
 	}
 	return "unknown " + what
 }
 
-// nearest gives the one of names that a person who typed name most likely meant, or "" when none is near: within
+// maxGuess is the longest name that Nearest looks at: no name is near a longer one.
+const maxGuess = 64
+
+// Nearest gives the one of names that a person who typed name most likely meant, or "" when none is near: within
 // a third of the letters, or one that name is a part of.
-func nearest(name string, names []string) string {
+func Nearest(name string, names []string) string {
+	if len(name) > maxGuess {
+		return ""
+	}
 	name = strings.ToLower(name)
 	best, bestDistance := "", max(2, len(name)/3)+1
 	for _, candidate := range names {

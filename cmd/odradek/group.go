@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 )
 
 func groupCommand(w world) *cobra.Command {
@@ -46,11 +48,12 @@ func groupDescribe(bootstrap *string) *cobra.Command {
 					return fmt.Errorf("describe group %s: %w", args[0], err)
 				}
 				g := lags[args[0]]
-				if err := g.Error(); err != nil {
+				err = g.Error()
+				switch {
+				case errors.Is(err, kerr.GroupIDNotFound), err == nil && g.State == "Dead" && len(g.Lag) == 0:
+					return fmt.Errorf("group %s does not exist", args[0])
+				case err != nil:
 					return fmt.Errorf("describe group %s: %w", args[0], err)
-				}
-				if g.State == "Dead" && len(g.Lag) == 0 {
-					return fmt.Errorf("describe group %s: no such group", args[0])
 				}
 				return printGroup(cmd.OutOrStdout(), g)
 			})

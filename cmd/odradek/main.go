@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/odradek/odradek/agent/settings"
 )
@@ -85,7 +86,7 @@ func newRoot(w world) *cobra.Command {
 	root.SetIn(w.in)
 	root.SetOut(w.out)
 	root.SetErr(w.err)
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
+	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(agentCommand(w), topicCommand(w), produceCommand(w), consumeCommand(w), groupCommand(w),
 		docsCommand(), versionCommand())
 	return root
@@ -104,9 +105,9 @@ func names(wanted ...string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		switch {
 		case len(args) < len(wanted):
-			return usagef("%s: %s is missing", cmd.CommandPath(), wanted[len(args)])
+			return usagef("%s: %s is missing", path(cmd), wanted[len(args)])
 		case len(args) > len(wanted):
-			return usagef("%s: unexpected argument %q", cmd.CommandPath(), args[len(wanted)])
+			return usagef("%s: unexpected argument %q", path(cmd), args[len(wanted)])
 		}
 		return nil
 	}
@@ -117,11 +118,36 @@ func subcommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	message := fmt.Sprintf("%s: unknown command %q", cmd.CommandPath(), args[0])
-	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-		message += fmt.Sprintf("; did you mean %s?", near[0])
+	var known []string
+	for _, c := range cmd.Commands() {
+		known = append(known, c.Name())
 	}
-	return usagef("%s", message)
+	what := strings.TrimSpace(path(cmd) + " " + args[0])
+	if near := settings.Nearest(args[0], known); near != "" {
+		return usagef("%s: unknown command; did you mean %s?", what, near)
+	}
+	return usagef("%s: unknown command", what)
+}
+
+// flagError words an error of the command line's flags; one that does not exist is told the nearest that does.
+func flagError(cmd *cobra.Command, err error) error {
+	var missing *pflag.NotExistError
+	if !errors.As(err, &missing) || len(missing.GetSpecifiedShortnames()) > 0 {
+		return &usageError{err}
+	}
+	var known []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
+	name := missing.GetSpecifiedName()
+	if near := settings.Nearest(name, known); near != "" {
+		return usagef("--%s: unknown flag; did you mean --%s?", name, near)
+	}
+	return usagef("--%s: unknown flag", name)
+}
+
+// path is the command's path below the root, `topic create`.
+func path(cmd *cobra.Command) string {
+	_, below, _ := strings.Cut(cmd.CommandPath(), " ")
+	return below
 }
 
 func help(cmd *cobra.Command, _ []string) error { return cmd.Help() }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -10,7 +11,10 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/odradek/odradek/topic"
 )
 
 func topicCommand(w world) *cobra.Command {
@@ -75,7 +79,7 @@ func topicList(bootstrap *string) *cobra.Command {
 			return table(cmd.OutOrStdout(), "TOPIC\tPARTITIONS\tID", func(row func(...any)) {
 				for _, t := range topics.Sorted() {
 					if !t.IsInternal || *internal {
-						row(t.Topic, len(t.Partitions), t.ID)
+						row(t.Topic, len(t.Partitions), topic.ID(t.ID))
 					}
 				}
 			})
@@ -93,7 +97,7 @@ func topicDescribe(bootstrap *string) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s  id %s, %s\n", t.Topic, t.ID, count(int64(len(t.Partitions)), "partition"))
+			fmt.Fprintf(cmd.OutOrStdout(), "%s  id %s, %s\n", t.Topic, topic.ID(t.ID), count(int64(len(t.Partitions)), "partition"))
 			if err := describeConfigs(ctx, c, cmd.OutOrStdout(), t.Topic, *all); err != nil {
 				return err
 			}
@@ -113,20 +117,23 @@ func lookupTopic(ctx context.Context, c *kadm.Client, name string) (kadm.TopicDe
 	if !ok {
 		return t, fmt.Errorf("look up topic %s: the broker said nothing of it", name)
 	}
-	if t.Err != nil {
+	switch {
+	case errors.Is(t.Err, kerr.UnknownTopicOrPartition):
+		return t, fmt.Errorf("topic %s does not exist", name)
+	case t.Err != nil:
 		return t, fmt.Errorf("look up topic %s: %w", name, t.Err)
 	}
 	return t, nil
 }
 
-func describeConfigs(ctx context.Context, c *kadm.Client, w io.Writer, topic string, all bool) error {
-	described, err := c.DescribeTopicConfigs(ctx, topic)
+func describeConfigs(ctx context.Context, c *kadm.Client, w io.Writer, name string, all bool) error {
+	described, err := c.DescribeTopicConfigs(ctx, name)
 	if err != nil {
-		return fmt.Errorf("describe settings of %s: %w", topic, err)
+		return fmt.Errorf("describe settings of %s: %w", name, err)
 	}
 	for _, d := range described {
 		if d.Err != nil {
-			return fmt.Errorf("describe settings of %s: %w", topic, explain(d.Err, d.ErrMessage))
+			return fmt.Errorf("describe settings of %s: %w", name, explain(d.Err, d.ErrMessage))
 		}
 		slices.SortFunc(d.Configs, func(a, b kadm.Config) int { return strings.Compare(a.Key, b.Key) })
 		for _, config := range d.Configs {
@@ -173,7 +180,10 @@ func topicDelete(bootstrap *string) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return admin(cmd, *bootstrap, func(ctx context.Context, c *kadm.Client) error {
 				gone, err := c.DeleteTopic(ctx, args[0])
-				if err != nil {
+				switch {
+				case errors.Is(err, kerr.UnknownTopicOrPartition):
+					return fmt.Errorf("topic %s does not exist", args[0])
+				case err != nil:
 					return fmt.Errorf("delete topic %s: %w", args[0], explain(err, gone.ErrMessage))
 				}
 				_, err = fmt.Fprintf(cmd.OutOrStdout(), "deleted topic %s\n", args[0])
