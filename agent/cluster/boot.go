@@ -1,0 +1,224 @@
+package cluster
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/odradek/odradek/control"
+	"github.com/odradek/odradek/metadata"
+	"github.com/odradek/odradek/objectstore"
+	"github.com/odradek/odradek/slotlog"
+	"github.com/odradek/odradek/topic"
+)
+
+// Start reads the control log to its end (B2), or makes the cluster in an empty bucket (S5).
+func (e *Engine) Start(ctx context.Context) error {
+	if err := e.readAll(ctx); err != nil {
+		return err
+	}
+	if e.State().Next() > 0 {
+		return nil
+	}
+	if err := e.refuseForeign(ctx); err != nil {
+		return err
+	}
+	var id topic.ID
+	rand.Read(id[:])
+	_, err := e.Propose(ctx, func(s *control.State) ([]control.Record, error) {
+		if s.Next() > 0 {
+			return nil, nil
+		}
+		return []control.Record{control.Genesis{ClusterID: id.String(), Format: control.FormatLevel}}, nil
+	})
+	return err
+}
+
+// refuseForeign keeps a cluster from being born beside another one's remains: a bucket whose control/0 was lost holds
+// records that a new cluster would never find.
+func (e *Engine) refuseForeign(ctx context.Context) error {
+	found := errors.New("found")
+	for _, prefix := range []string{slotlog.ControlPrefix, slotlog.JournalsPrefix} {
+		var key string
+		err := e.store.List(ctx, prefix, func(i objectstore.Info) error {
+			key = i.Key
+			return found
+		})
+		if errors.Is(err, found) && key != slotlog.ControlKey(0) {
+			return fmt.Errorf("%w: there is %s", ErrForeign, key)
+		}
+		if err != nil && !errors.Is(err, found) {
+			return fmt.Errorf("list %s: %w", prefix, err)
+		}
+	}
+	status, err := e.meta.Current(ctx, 0)
+	if err == nil && status.OpenEra > 0 {
+		return fmt.Errorf("%w, and Redis knows a cluster at era %d: is this the right bucket?", ErrForeign, status.OpenEra)
+	}
+	return nil
+}
+
+// Opened is what Boot did.
+type Opened struct {
+	Journal topic.JournalID
+	NodeID  int32
+	Sealed  []topic.JournalID // predecessors, oldest first
+	History History           // of all partitions
+}
+
+// NewJournalID draws the id of a journal to open. The WAL is opened under it before Boot writes it anywhere.
+func NewJournalID() topic.JournalID {
+	var id topic.JournalID
+	rand.Read(id[:])
+	return id
+}
+
+// Boot opens this agent's journal. It seals the journals that this agent replaces, those that mine names and those
+// that are dead, takes their partitions over in the record that opens the new journal (B3, B4), and reads the log:
+// log is told of every slot that counts.
+func (e *Engine) Boot(ctx context.Context, id topic.JournalID, mine func(topic.JournalID) bool, log Log) (Opened, error) {
+	e.journal = id
+	replaced, err := e.replaced(ctx, mine)
+	if err != nil {
+		return Opened{}, err
+	}
+	out := Opened{Journal: id}
+	var js []ended
+	for j := range e.State().Journals() {
+		if j.Sealed {
+			js = append(js, ended{j, j.SealSlot})
+		}
+	}
+	var dead []ended
+	for _, j := range replaced {
+		seal, err := e.seal(ctx, j)
+		if err != nil {
+			return Opened{}, err
+		}
+		dead = append(dead, ended{j, seal})
+	}
+	for _, d := range inOrder(dead) {
+		out.Sealed = append(out.Sealed, d.journal.ID)
+	}
+	if out.History, err = e.fold(ctx, e.State(), append(js, dead...), log); err != nil {
+		return Opened{}, err
+	}
+	if err := e.open(ctx, id, dead, out.History); err != nil {
+		return Opened{}, err
+	}
+	out.NodeID = e.NodeID()
+	return out, nil
+}
+
+func (e *Engine) seal(ctx context.Context, j *control.Journal) (topic.Slot, error) {
+	from, err := slotlog.FirstToSeal(ctx, e.store, j.ID, j.Trim, j.K)
+	if err != nil {
+		return 0, err
+	}
+	return slotlog.SealJournal(ctx, e.store, j.ID, from, "replaced by journal "+e.journal.String())
+}
+
+// open appends JOURNAL_OPEN with the seals of the dead. If another agent's record made it void, Boot has to begin anew.
+func (e *Engine) open(ctx context.Context, id topic.JournalID, dead []ended, h History) error {
+	outcomes, err := e.Propose(ctx, func(s *control.State) ([]control.Record, error) {
+		r := control.JournalOpen{
+			ID: id, NodeID: e.cfg.NodeID, Endpoints: e.cfg.Endpoints, Zone: e.cfg.Zone, K: e.cfg.Window,
+			Build: e.cfg.Build, Format: control.FormatLevel,
+		}
+		for _, d := range dead {
+			r.Predecessors = append(r.Predecessors, sealRecord(s, d, id, h))
+			if r.NodeID == 0 && d.journal.NodeID > 0 {
+				r.NodeID = d.journal.NodeID // the same agent, back again: clients know it by this id
+			}
+		}
+		return []control.Record{r}, nil
+	})
+	if err != nil {
+		return err
+	}
+	if outcomes[0].Void {
+		return fmt.Errorf("open journal %s: %w: %s", id, ErrVoid, outcomes[0].Why)
+	}
+	return nil
+}
+
+// sealRecord gives everything that a sealed journal owned to the journal to, each partition from its end on (I3).
+func sealRecord(s *control.State, d ended, to topic.JournalID, h History) control.JournalSealed {
+	r := control.JournalSealed{Journal: d.journal.ID, SealSlot: d.end, Trim: d.journal.Trim}
+	for _, a := range s.PartitionsOf(d.journal.ID) {
+		r.Parts = append(r.Parts, control.Reassigned{
+			Partition: a.Partition, OldEpoch: a.Epoch, ToJournal: to, Base: max(a.Base, h.Ends[a.Partition]),
+		})
+	}
+	return r
+}
+
+// replaced lists the open journals that this agent takes over: its own earlier ones at once, and those whose
+// heartbeat stands still for two leases.
+func (e *Engine) replaced(ctx context.Context, mine func(topic.JournalID) bool) ([]*control.Journal, error) {
+	var out, foreign []*control.Journal
+	for _, j := range e.State().OpenJournals() {
+		if e.cfg.Alone || mine(j.ID) || (e.cfg.NodeID != 0 && j.NodeID == e.cfg.NodeID && mine(j.ID)) {
+			out = append(out, j)
+		} else {
+			foreign = append(foreign, j)
+		}
+	}
+	if len(foreign) == 0 {
+		return out, nil
+	}
+	slog.InfoContext(ctx, "other journals are open, watching their heartbeats", "journals", len(foreign), "lease", e.cfg.Lease)
+	dead, err := e.watch(ctx, foreign)
+	return append(out, dead...), err
+}
+
+// watch gives the journals whose heartbeat did not move for two leases on this process's clock, in the Redis that the
+// newest ERA names (F1). Without that Redis nobody is judged.
+func (e *Engine) watch(ctx context.Context, js []*control.Journal) ([]*control.Journal, error) {
+	first, ok := e.counters(ctx)
+	if !ok {
+		slog.WarnContext(ctx, "redis cannot tell who lives, other journals are left alone", "journals", len(js))
+		return nil, nil
+	}
+	select {
+	case <-time.After(2 * e.cfg.Lease):
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	second, ok := e.counters(ctx)
+	if !ok {
+		return nil, nil
+	}
+	if err := e.CatchUp(ctx); err != nil { // read to the end after the last look (F1)
+		return nil, err
+	}
+	var dead []*control.Journal
+	for _, j := range js {
+		now, known := e.State().Journal(j.ID)
+		if first[j.ID] == second[j.ID] && known && !now.Sealed {
+			dead = append(dead, now)
+		}
+	}
+	return dead, nil
+}
+
+// counters reads the heartbeats under the newest era. It is not ok if that era is not the one open in this Redis.
+func (e *Engine) counters(ctx context.Context) (map[topic.JournalID]uint64, bool) {
+	newest, ok := e.State().NewestEra()
+	if !ok {
+		return nil, true // nobody ever registered anywhere: nothing moves
+	}
+	c, err := e.meta.Counters(ctx, pinOf(newest))
+	if errors.Is(err, metadata.ErrEra) {
+		// A Redis that forgot: whoever lives will name a new era and register again within two leases.
+		return map[topic.JournalID]uint64{}, true
+	}
+	return c, err == nil
+}
+
+func pinOf(r control.Era) metadata.Pin {
+	return metadata.Pin{Era: uint64(r.Number), RunID: r.RunID, ReplicationID: r.ReplicationID}
+}

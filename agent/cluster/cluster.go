@@ -1,0 +1,104 @@
+package cluster
+
+import (
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/odradek/odradek/control"
+	"github.com/odradek/odradek/metadata"
+	"github.com/odradek/odradek/objectstore"
+	"github.com/odradek/odradek/segment"
+	"github.com/odradek/odradek/topic"
+)
+
+// What this package's methods answer beside the errors of the floors below.
+var (
+	// ErrForeign says that the bucket holds something that is no cluster of ours; nothing was written.
+	ErrForeign = errors.New("bucket holds keys but no control/0")
+	// ErrVoid says that a control record was overtaken by another one and means nothing.
+	ErrVoid = errors.New("control record void")
+	// ErrTopicExists, ErrUnknownTopic and ErrCollision are about the names of topics.
+	ErrTopicExists  = errors.New("topic exists")
+	ErrUnknownTopic = errors.New("unknown topic")
+	ErrCollision    = errors.New("topic name collides with another one in '.' and '_'")
+)
+
+// Config says who this agent is.
+type Config struct {
+	NodeID    int32              // 0: given by the control log
+	Endpoints []control.Endpoint // where clients reach it
+	Zone      string
+	Window    int    // K
+	Build     string // for people
+	Alone     bool   // no other agent can be there: every open journal is a predecessor
+	Lease     time.Duration
+}
+
+// Observer is told of every control number that was applied, in order, before anyone else can act on it.
+type Observer interface {
+	Applied(before, after *control.State, records []control.Record, outcomes []control.Outcome)
+}
+
+// Log is told of every segment that counts, in the order of the log.
+type Log interface {
+	Add(journal topic.JournalID, slot topic.Slot, extents []segment.Extent) error
+}
+
+// Engine is one agent's picture of the cluster. All methods may be called concurrently unless they say otherwise.
+type Engine struct {
+	cfg   Config
+	store objectstore.Store
+	meta  metadata.Store
+
+	state    atomic.Pointer[control.State]
+	observer atomic.Pointer[Observer]
+	journal  topic.JournalID // set by Boot
+
+	proposing chan struct{} // capacity 1: one proposal at a time
+	applying  sync.Mutex    // one number after the other; never held across I/O
+
+	effects effectLog
+	index   indexQueue
+	kick    chan struct{} // wakes Index; capacity 1
+	behind  atomic.Int64  // slots that count and are not indexed yet
+	era     atomic.Uint64 // pinned era, 0 while there is none
+}
+
+// New makes an engine that knows nothing yet.
+func New(cfg Config, store objectstore.Store, meta metadata.Store) *Engine {
+	e := &Engine{cfg: cfg, store: store, meta: meta, proposing: make(chan struct{}, 1), kick: make(chan struct{}, 1)}
+	e.state.Store(control.New())
+	return e
+}
+
+// State is the newest control state applied here. It does not change.
+func (e *Engine) State() *control.State { return e.state.Load() }
+
+// Journal is the journal that this agent opened.
+func (e *Engine) Journal() topic.JournalID { return e.journal }
+
+// NodeID is this agent's node id.
+func (e *Engine) NodeID() int32 {
+	if j, ok := e.State().Journal(e.journal); ok {
+		return j.NodeID
+	}
+	return -1
+}
+
+// Behind gives how many slots count and are not in the index yet.
+func (e *Engine) Behind() int64 { return e.behind.Load() }
+
+// Era gives the pinned era, or 0 while there is none.
+func (e *Engine) Era() uint64 { return e.era.Load() }
+
+// Observe sets who is told of control records from now on.
+func (e *Engine) Observe(o Observer) { e.observer.Store(&o) }
+
+func (e *Engine) wake() {
+	select {
+	case e.kick <- struct{}{}:
+	default:
+	}
+}

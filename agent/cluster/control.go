@@ -1,0 +1,189 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/odradek/odradek/control"
+	"github.com/odradek/odradek/metadata"
+	"github.com/odradek/odradek/slotlog"
+	"github.com/odradek/odradek/topic"
+)
+
+const (
+	readAhead   = 64              // control numbers asked for at once (B2)
+	pollControl = 5 * time.Second // S6
+)
+
+// Propose appends records to the control log and returns what became of them. decide makes them from the newest state,
+// again each time another agent's record came first (S4); no records and no error means there is nothing left to do.
+// ctx bounds the wait for a turn only: once a number may hold the records, it is found out whether it does.
+func (e *Engine) Propose(ctx context.Context, decide func(*control.State) ([]control.Record, error)) ([]control.Outcome, error) {
+	select {
+	case e.proposing <- struct{}{}:
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	defer func() { <-e.proposing }()
+	ctx = context.WithoutCancel(ctx)
+	for {
+		s := e.State()
+		records, err := decide(s)
+		if err != nil || len(records) == 0 {
+			return nil, err
+		}
+		payload, err := control.Encode(records)
+		if err != nil {
+			return nil, err
+		}
+		err = slotlog.Decide(ctx, e.store, s.Next(), payload)
+		switch {
+		case err == nil:
+			outcomes, err := e.apply(s.Next(), records)
+			e.ring(ctx)
+			return outcomes, err
+		case errors.Is(err, slotlog.ErrFenced): // another agent's record came first
+			if err := e.CatchUp(ctx); err != nil {
+				return nil, err
+			}
+		default:
+			return nil, err
+		}
+	}
+}
+
+// ring tells the other agents. Losing it costs them a poll.
+func (e *Engine) ring(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	if err := e.meta.Ring(ctx, metadata.KindControl); err != nil {
+		slog.DebugContext(ctx, "doorbell not rung", "error", err)
+	}
+}
+
+// apply takes number n in. It is a no-op for a number that was applied before.
+func (e *Engine) apply(n topic.Slot, records []control.Record) ([]control.Outcome, error) {
+	e.applying.Lock()
+	defer e.applying.Unlock()
+	before := e.State()
+	if n < before.Next() {
+		return nil, fmt.Errorf("control %d: %w", n, control.ErrOutOfTurn)
+	}
+	after, outcomes, err := before.Apply(n, records)
+	if err != nil {
+		return nil, fmt.Errorf("control %d: %w", n, err)
+	}
+	e.effects.add(n, effectsOf(before, records, outcomes))
+	e.state.Store(after)
+	if o := e.observer.Load(); o != nil {
+		(*o).Applied(before, after, records, outcomes)
+	}
+	e.wake()
+	return outcomes, nil
+}
+
+// CatchUp applies control numbers until there is none: the end of the log as of some moment after the call.
+func (e *Engine) CatchUp(ctx context.Context) error {
+	for {
+		n := e.State().Next()
+		payload, err := slotlog.ReadControl(ctx, e.store, n)
+		if errors.Is(err, slotlog.ErrHole) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := e.applyPayload(n, payload); err != nil {
+			return err
+		}
+	}
+}
+
+func (e *Engine) applyPayload(n topic.Slot, payload []byte) error {
+	records, err := control.Decode(payload)
+	if err != nil {
+		return fmt.Errorf("control %d: %w", n, err)
+	}
+	if _, err := e.apply(n, records); err != nil && !errors.Is(err, control.ErrOutOfTurn) {
+		return err
+	}
+	return nil
+}
+
+// Follow keeps the control state up to date until ctx ends, waking on the doorbell and at least every 5 s (S6). It
+// returns early only when this build cannot read the log any more.
+func (e *Engine) Follow(ctx context.Context) error {
+	bell := make(chan struct{}, 1)
+	listening := make(chan struct{})
+	go func() {
+		defer close(listening)
+		e.meta.Listen(ctx, func(k metadata.Kinds) {
+			if k&metadata.KindControl != 0 {
+				select {
+				case bell <- struct{}{}:
+				default:
+				}
+			}
+		})
+	}()
+	defer func() { <-listening }()
+	for {
+		poll := time.NewTimer(pollControl - rand.N(pollControl/10))
+		select {
+		case <-ctx.Done():
+			poll.Stop()
+			return context.Cause(ctx)
+		case <-bell:
+		case <-poll.C:
+		}
+		poll.Stop()
+		err := e.CatchUp(ctx)
+		if errors.Is(err, control.ErrUnknownRecord) || errors.Is(err, control.ErrCorrupt) || errors.Is(err, slotlog.ErrCorrupt) {
+			return err
+		}
+		if err != nil && ctx.Err() == nil {
+			slog.WarnContext(ctx, "control log not read", "next", e.State().Next(), "error", err)
+		}
+	}
+}
+
+// readAll reads the control log from its beginning to its end, many numbers at a time.
+func (e *Engine) readAll(ctx context.Context) error {
+	type read struct {
+		payload []byte
+		err     error
+	}
+	for {
+		first := e.State().Next()
+		var batch [readAhead]chan read
+		for i := range batch {
+			batch[i] = make(chan read, 1)
+			go func() {
+				p, err := slotlog.ReadControl(ctx, e.store, first+topic.Slot(i))
+				batch[i] <- read{p, err}
+			}()
+		}
+		for i := range batch {
+			r := <-batch[i]
+			if errors.Is(r.err, slotlog.ErrHole) {
+				for _, rest := range batch[i+1:] {
+					<-rest
+				}
+				return nil
+			}
+			if r.err == nil {
+				r.err = e.applyPayload(first+topic.Slot(i), r.payload)
+			}
+			if r.err != nil {
+				for _, rest := range batch[i+1:] {
+					<-rest
+				}
+				return r.err
+			}
+		}
+	}
+}

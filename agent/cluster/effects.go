@@ -1,0 +1,106 @@
+package cluster
+
+import (
+	"sync"
+
+	"github.com/odradek/odradek/control"
+	"github.com/odradek/odradek/metadata"
+	"github.com/odradek/odradek/topic"
+)
+
+// effectsOf says what a batch of control records means for the index.
+func effectsOf(before *control.State, records []control.Record, outcomes []control.Outcome) []metadata.Effect {
+	var out []metadata.Effect
+	add := func(id topic.ID, from, to int32) {
+		for i := from; i < to; i++ {
+			out = append(out, metadata.PartitionAdded{Partition: topic.Partition{Topic: id, Index: i}})
+		}
+	}
+	created := map[topic.ID]int32{} // by earlier records of the same batch
+	for i, r := range records {
+		if outcomes[i].Void {
+			continue
+		}
+		switch r := r.(type) {
+		case control.TopicCreate:
+			add(r.ID, 0, int32(len(r.Journals)))
+			created[r.ID] = int32(len(r.Journals))
+		case control.PartitionsAdd:
+			add(r.Topic, r.From, r.From+int32(len(r.Journals)))
+			created[r.Topic] = r.From + int32(len(r.Journals))
+		case control.TopicDelete:
+			n, ok := created[r.ID]
+			if t, known := before.TopicByID(r.ID); !ok && known {
+				n = t.Partitions()
+			}
+			for p := range n {
+				out = append(out, metadata.PartitionDropped{Partition: topic.Partition{Topic: r.ID, Index: p}})
+			}
+		case control.JournalOpen:
+			for _, p := range r.Predecessors {
+				out = append(out, metadata.JournalSealed{Journal: p.Journal, Seal: p.SealSlot})
+			}
+			out = append(out, metadata.JournalOpened{Journal: r.ID})
+		case control.JournalSealed:
+			out = append(out, metadata.JournalSealed{Journal: r.Journal, Seal: r.SealSlot})
+		}
+	}
+	return out
+}
+
+// stateEffects leads an empty index to where a control state is, before any slot.
+func stateEffects(s *control.State) []metadata.Effect {
+	var out []metadata.Effect
+	for t := range s.Topics() {
+		for p := range t.Partitions() {
+			out = append(out, metadata.PartitionAdded{Partition: topic.Partition{Topic: t.ID, Index: p}})
+		}
+	}
+	for j := range s.Journals() {
+		out = append(out, metadata.JournalOpened{Journal: j.ID, First: j.Trim})
+		if j.Sealed {
+			out = append(out, metadata.JournalSealed{Journal: j.ID, Seal: j.SealSlot})
+		}
+	}
+	return out
+}
+
+// effectLog remembers the effects of control numbers that the index may not have applied yet. Safe for concurrent use.
+type effectLog struct {
+	mu    sync.Mutex // guards all below
+	first topic.Slot // number of list[0]
+	list  [][]metadata.Effect
+}
+
+func (l *effectLog) add(n topic.Slot, effects []metadata.Effect) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.list) == 0 {
+		l.first = n
+	}
+	l.list = append(l.list, effects)
+}
+
+// after gives the effects of the numbers above applied. ok is false when they are no longer all remembered.
+func (l *effectLog) after(applied topic.Slot) (effects [][]metadata.Effect, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if applied+1 < l.first {
+		return nil, false
+	}
+	skip := int(applied + 1 - l.first)
+	if skip >= len(l.list) {
+		return nil, true
+	}
+	return l.list[skip:], true
+}
+
+// forget drops the effects of the numbers up to applied.
+func (l *effectLog) forget(applied topic.Slot) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for len(l.list) > 0 && l.first <= applied {
+		l.list[0] = nil
+		l.list, l.first = l.list[1:], l.first+1
+	}
+}

@@ -1,0 +1,177 @@
+package fetch
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/odradek/odradek/index"
+	"github.com/odradek/odradek/recordbatch"
+	"github.com/odradek/odradek/topic"
+)
+
+// Request is one fetch of several partitions.
+type Request struct {
+	MaxWait  time.Duration
+	MinBytes int
+	MaxBytes int // of all parts; the first whole batch may exceed it
+	Parts    []Part
+}
+
+// Part asks for one partition's records from Offset on.
+type Part struct {
+	Partition topic.Partition
+	Offset    topic.Offset
+	MaxBytes  int // of this part; the first whole batch of the answer may exceed it
+}
+
+// Result answers a Part. Records hold whole batches, the first of which contains Offset; they are shared and must
+// not be changed.
+type Result struct {
+	Records                 [][]byte
+	LogStart, HighWatermark topic.Offset
+	Err                     error
+}
+
+// Read waits up to MaxWait until MinBytes are visible, or a part's offset is out of range, and then answers all parts
+// in order. When ctx ends it answers with what there is.
+func (e *Engine) Read(ctx context.Context, r Request) []Result {
+	w := &waiter{woken: make(chan struct{}, 1)}
+	registered := false
+	deadline := time.NewTimer(max(r.MaxWait, 0))
+	defer deadline.Stop()
+	for {
+		if e.enough(r) || r.MaxWait <= 0 {
+			return e.gather(ctx, r)
+		}
+		if !registered { // register first, then look again: nothing that counts in between is missed
+			defer e.wait(w, r.Parts)()
+			registered = true
+			continue
+		}
+		select {
+		case <-w.woken:
+		case <-deadline.C:
+			return e.gather(ctx, r)
+		case <-ctx.Done():
+			return e.gather(ctx, r)
+		}
+	}
+}
+
+// enough reports whether an answer would hold MinBytes, by what the index says, or an error.
+func (e *Engine) enough(r Request) bool {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	size := 0
+	for _, p := range r.Parts {
+		start, end := e.index.Start(p.Partition), e.index.End(p.Partition)
+		if p.Offset < start || p.Offset > end {
+			return true
+		}
+		if p.Offset == end {
+			continue
+		}
+		for x := range e.index.From(p.Partition, p.Offset) {
+			if size += int(x.RawLength); size >= r.MinBytes {
+				break
+			}
+		}
+		if size >= r.MinBytes {
+			return true
+		}
+	}
+	return r.MinBytes <= 0 || len(r.Parts) == 0
+}
+
+// gather reads what is visible now.
+func (e *Engine) gather(ctx context.Context, r Request) []Result {
+	out := make([]Result, len(r.Parts))
+	left := r.MaxBytes
+	first := true
+	for i, p := range r.Parts {
+		out[i] = e.part(ctx, p, min(left, p.MaxBytes), first)
+		for _, rec := range out[i].Records {
+			left -= len(rec)
+			first = false
+		}
+	}
+	return out
+}
+
+// part reads whole batches of one partition up to limit bytes; with force at least one, whatever its size: a consumer
+// that gets none sticks for ever.
+func (e *Engine) part(ctx context.Context, p Part, limit int, force bool) Result {
+	entries, res := e.plan(p, limit, force)
+	k := picker{offset: p.Offset, limit: limit, force: force}
+	for _, x := range entries {
+		rows, err := e.extent(ctx, p.Partition, x)
+		for i := 0; err == nil && i < len(rows) && !k.full; i++ {
+			err = k.take(rows[i])
+		}
+		if err != nil && len(k.picked) == 0 {
+			res.Err = fmt.Errorf("%s at %d: %w", p.Partition, p.Offset, err)
+		}
+		if err != nil || k.full {
+			break // what was picked so far is whole
+		}
+	}
+	res.Records = k.picked
+	return res
+}
+
+// picker takes whole batches from offset on until limit bytes are reached.
+type picker struct {
+	offset topic.Offset
+	limit  int
+	force  bool // the next batch is taken whatever its size
+	picked [][]byte
+	full   bool
+}
+
+// take picks from a row of whole batches.
+func (k *picker) take(row []byte) error {
+	rest, err := recordbatch.Seek(row, k.offset)
+	if err != nil || len(rest) == 0 {
+		return err
+	}
+	some, err := recordbatch.Fit(rest, k.limit)
+	if err != nil {
+		return err
+	}
+	if len(some) > k.limit && !k.force {
+		k.full = true
+		return nil
+	}
+	k.picked = append(k.picked, some)
+	k.limit -= len(some)
+	k.force = false
+	k.full = len(some) < len(rest) || k.limit <= 0
+	return nil
+}
+
+// plan picks the extents to read.
+func (e *Engine) plan(p Part, limit int, force bool) ([]index.Entry, Result) {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	res := Result{LogStart: e.index.Start(p.Partition), HighWatermark: e.index.End(p.Partition)}
+	if p.Offset < res.LogStart || p.Offset > res.HighWatermark {
+		res.Err = fmt.Errorf("%d outside [%d, %d]: %w", p.Offset, res.LogStart, res.HighWatermark, ErrOutOfRange)
+		return nil, res
+	}
+	if p.Offset == res.HighWatermark || (limit <= 0 && !force) {
+		return nil, res
+	}
+	var entries []index.Entry
+	size := 0
+	for x := range e.index.From(p.Partition, p.Offset) {
+		entries = append(entries, x)
+		if len(entries) > 1 { // the first may begin far below the offset
+			size += int(x.RawLength)
+		}
+		if size >= limit {
+			break
+		}
+	}
+	return entries, res
+}

@@ -1,0 +1,78 @@
+package fetch
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/odradek/odradek/index"
+	"github.com/odradek/odradek/segment"
+	"github.com/odradek/odradek/slotlog"
+	"github.com/odradek/odradek/topic"
+)
+
+// chunkBytes is how much of an object one GET brings: whoever reads one partition of a segment soon reads the others.
+const chunkBytes = 4 << 20
+
+// chunkKey names an aligned part of a slot's object.
+type chunkKey struct {
+	journal topic.JournalID
+	slot    topic.Slot
+	chunk   uint32 // [chunk*chunkBytes, (chunk+1)*chunkBytes)
+}
+
+// extent gives an extent's batches as rows of whole batches: from the tail, from what was unpacked before, or from the
+// bucket, where its CRC is checked (C2).
+func (e *Engine) extent(ctx context.Context, p topic.Partition, x index.Entry) ([][]byte, error) {
+	key := extentKey{x.Journal, x.Slot, x.Position}
+	if rows, ok := e.tail.Get(key); ok {
+		return rows, nil
+	}
+	return e.extents.Load(ctx, key, func(ctx context.Context) ([][]byte, int64, error) {
+		stored, err := e.stored(ctx, x)
+		if err != nil {
+			return nil, 0, err
+		}
+		raw, err := segment.ReadExtent(x.Extent(p), stored)
+		if err != nil {
+			return nil, 0, fmt.Errorf("%s: %w", slotlog.JournalKey(x.Journal, x.Slot), err)
+		}
+		return [][]byte{raw}, int64(len(raw)), nil
+	})
+}
+
+// stored puts an extent's bytes together from the chunks that hold it.
+func (e *Engine) stored(ctx context.Context, x index.Entry) ([]byte, error) {
+	from, to := x.Position/chunkBytes, (x.Position+x.Length-1)/chunkBytes
+	chunks := make([][]byte, to-from+1)
+	errs := make([]error, len(chunks))
+	var wg sync.WaitGroup
+	for i := range chunks {
+		wg.Go(func() { chunks[i], errs[i] = e.chunk(ctx, chunkKey{x.Journal, x.Slot, from + uint32(i)}) })
+	}
+	wg.Wait()
+	begin := x.Position - from*chunkBytes
+	if len(chunks) == 1 && errs[0] == nil && uint64(len(chunks[0])) >= uint64(begin)+uint64(x.Length) {
+		return chunks[0][begin : begin+x.Length], nil
+	}
+	out := make([]byte, 0, x.Length)
+	for i, c := range chunks {
+		if errs[i] != nil {
+			return nil, errs[i]
+		}
+		c = c[min(int(begin), len(c)):]
+		begin = 0
+		out = append(out, c[:min(len(c), int(x.Length)-len(out))]...)
+	}
+	if len(out) < int(x.Length) {
+		return nil, fmt.Errorf("%s: %d bytes at %d, want %d: %w", slotlog.JournalKey(x.Journal, x.Slot), len(out), x.Position, x.Length, segment.ErrCorrupt)
+	}
+	return out, nil
+}
+
+func (e *Engine) chunk(ctx context.Context, k chunkKey) ([]byte, error) {
+	return e.chunks.Load(ctx, k, func(ctx context.Context) ([]byte, int64, error) {
+		b, err := e.store.GetRange(ctx, slotlog.JournalKey(k.journal, k.slot), int64(k.chunk)*chunkBytes, chunkBytes)
+		return b, int64(len(b)), err
+	})
+}

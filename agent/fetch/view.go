@@ -1,0 +1,138 @@
+package fetch
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/odradek/odradek/index"
+	"github.com/odradek/odradek/objectstore"
+	"github.com/odradek/odradek/segment"
+	"github.com/odradek/odradek/topic"
+
+	"github.com/odradek/odradek/agent/cache"
+)
+
+// ErrOutOfRange says that an offset lies outside [log start, high watermark] as this agent sees them.
+var ErrOutOfRange = errors.New("offset out of range")
+
+// ErrUnknownPartition says that nothing is known of the partition here.
+var ErrUnknownPartition = errors.New("partition unknown to this agent")
+
+// Config bounds the engine's memory.
+type Config struct {
+	TailBytes    int64 // batches of slots that counted here a moment ago
+	CatchUpBytes int64 // what was read from the bucket: half for chunks, half for unpacked extents
+}
+
+// Engine holds the index in memory and the caches. All methods may be called concurrently.
+type Engine struct {
+	store   objectstore.Store
+	tail    *cache.Cache[extentKey, []([]byte)]
+	chunks  *cache.Cache[chunkKey, []byte]
+	extents *cache.Cache[extentKey, []([]byte)]
+
+	mu      sync.RWMutex // guards all below; never held across I/O
+	index   *index.Index
+	waiting map[topic.Partition]map[*waiter]struct{}
+}
+
+// extentKey names an extent's stored bytes.
+type extentKey struct {
+	journal  topic.JournalID
+	slot     topic.Slot
+	position uint32
+}
+
+// waiter is a Read that waits for records of any of its partitions.
+type waiter struct {
+	woken chan struct{} // capacity 1
+}
+
+// New makes an engine that sees nothing yet.
+func New(store objectstore.Store, cfg Config) *Engine {
+	return &Engine{
+		store:   store,
+		tail:    cache.New[extentKey, [][]byte](cfg.TailBytes),
+		chunks:  cache.New[chunkKey, []byte](cfg.CatchUpBytes / 2),
+		extents: cache.New[extentKey, [][]byte](cfg.CatchUpBytes / 2),
+		index:   index.New(),
+		waiting: make(map[topic.Partition]map[*waiter]struct{}),
+	}
+}
+
+// Add makes the extents of a slot that counts visible and wakes who waits for them. Slots come in the order of the
+// log; what is there already is passed over.
+func (e *Engine) Add(journal topic.JournalID, slot topic.Slot, extents []segment.Extent) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for i := range extents {
+		x := &extents[i]
+		if err := e.index.Add(x.Partition, index.NewEntry(journal, slot, *x)); err != nil {
+			return fmt.Errorf("slot %d of journal %s: %w", slot, journal, err)
+		}
+		for w := range e.waiting[x.Partition] {
+			select {
+			case w.woken <- struct{}{}:
+			default:
+			}
+		}
+	}
+	return nil
+}
+
+// AddTail is Add for a slot that this agent wrote, whose batches it still has in memory.
+func (e *Engine) AddTail(journal topic.JournalID, slot topic.Slot, extents []segment.Extent, runs []segment.Run) error {
+	for i, r := range runs {
+		size := int64(0)
+		for _, b := range r.Batches {
+			size += int64(len(b))
+		}
+		e.tail.Put(extentKey{journal, slot, extents[i].Position}, r.Batches, size)
+	}
+	return e.Add(journal, slot, extents)
+}
+
+// Drop forgets a deleted topic's partitions.
+func (e *Engine) Drop(p topic.Partition) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.index.Drop(p)
+	for w := range e.waiting[p] {
+		select {
+		case w.woken <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// Bounds gives a partition's log start and high watermark as this agent sees them; both are 0 when nothing was written.
+func (e *Engine) Bounds(p topic.Partition) (start, end topic.Offset) {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	return e.index.Start(p), e.index.End(p)
+}
+
+// wait registers w for the partitions of a request and returns what takes it away again.
+func (e *Engine) wait(w *waiter, parts []Part) (leave func()) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, p := range parts {
+		set := e.waiting[p.Partition]
+		if set == nil {
+			set = make(map[*waiter]struct{})
+			e.waiting[p.Partition] = set
+		}
+		set[w] = struct{}{}
+	}
+	return func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		for _, p := range parts {
+			delete(e.waiting[p.Partition], w)
+			if len(e.waiting[p.Partition]) == 0 {
+				delete(e.waiting, p.Partition)
+			}
+		}
+	}
+}

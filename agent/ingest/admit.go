@@ -1,0 +1,282 @@
+package ingest
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"github.com/odradek/odradek/recordbatch"
+	"github.com/odradek/odradek/sequence"
+	"github.com/odradek/odradek/topic"
+	"github.com/odradek/odradek/wal"
+)
+
+// PartitionBatch is what one produce request brings for one partition.
+type PartitionBatch struct {
+	Partition topic.Partition
+	Records   []byte // one or more record batches; the journal owns the slice from now on and patches it
+	Lazy      bool   // may wait a second for its slot (T2)
+	Internal  bool   // written by the agent itself: control batches are allowed
+
+	replayed bool // was admitted by an earlier journal: nothing is judged or stamped again
+}
+
+// checked is a PartitionBatch that passed all that can be said without the journal's lock.
+type checked struct {
+	batches []recordbatch.Info
+	err     error
+	memory  int64     // acquired, until a buffer takes it over
+	room    *wal.Room // in the WAL, until the entry is appended
+}
+
+// Append admits the batches of one request in order and returns one Pending for each. It blocks only until there is
+// memory and room in the WAL: that is what slows producers down. Calls that must keep their order are made one
+// after the other; the waiting is done later, in Wait.
+func (j *Journal) Append(ctx context.Context, acks Acks, batches []PartitionBatch) []Pending {
+	out := make([]Pending, len(batches))
+	pre := make([]checked, len(batches))
+	for i, b := range batches {
+		pre[i] = check(b)
+	}
+	if err := j.reserve(ctx, batches, pre); err != nil {
+		for i := range out {
+			out[i] = Refused(err)
+		}
+		return out
+	}
+	now := time.Now()
+	j.mu.Lock()
+	for i, b := range batches {
+		out[i] = j.admit(now, acks, b, &pre[i])
+	}
+	j.mu.Unlock()
+	for i := range pre {
+		pre[i].cancel(j.memory)
+	}
+	j.wake()
+	return out
+}
+
+// reserve waits for memory and room in the WAL for all that passed check. One request at a time does so: two that each
+// held half of what they need would wait for each other for ever.
+func (j *Journal) reserve(ctx context.Context, batches []PartitionBatch, pre []checked) (err error) {
+	select {
+	case j.entrance <- struct{}{}:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	defer func() { <-j.entrance }()
+	for i := range pre {
+		if pre[i].err == nil && err == nil {
+			err = pre[i].reserve(ctx, j, len(batches[i].Records)+walHeader)
+		}
+	}
+	if err != nil {
+		for i := range pre {
+			pre[i].cancel(j.memory)
+		}
+	}
+	return err
+}
+
+func (c *checked) reserve(ctx context.Context, j *Journal, n int) error {
+	if err := j.memory.Acquire(ctx, int64(n)); err != nil {
+		return fmt.Errorf("wait for memory: %w", err)
+	}
+	c.memory = int64(n)
+	if j.wal == nil {
+		return nil
+	}
+	room, err := j.wal.Reserve(ctx, n)
+	if err != nil && ctx.Err() != nil {
+		return fmt.Errorf("wait for the WAL: %w", err)
+	}
+	c.room = room // nil with a WAL that is closed or too small: acks=1 waits for the bucket
+	return nil
+}
+
+// cancel gives back what was reserved and not used.
+func (c *checked) cancel(m Memory) {
+	if c.memory > 0 {
+		m.Release(c.memory)
+		c.memory = 0
+	}
+	if c.room != nil {
+		c.room.Cancel()
+		c.room = nil
+	}
+}
+
+// check walks the batches of a PartitionBatch: sizes, CRC, counts, attributes.
+func check(b PartitionBatch) checked {
+	var c checked
+	c.err = recordbatch.Each(b.Records, MaxBatchBytes, func(_ []byte, info recordbatch.Info) error {
+		switch {
+		case info.IsControl() && !b.Internal:
+			return recordbatch.ErrControl
+		case info.IsTransactional():
+			return ErrTransactional
+		}
+		c.batches = append(c.batches, info)
+		return nil
+	})
+	return c
+}
+
+// admit gives the batches their offsets and puts them into the open buffer and the WAL, or refuses them all. The lock
+// is held: this is the one place where the order of a partition's records is made.
+func (j *Journal) admit(now time.Time, acks Acks, b PartitionBatch, c *checked) Pending {
+	if c.err != nil {
+		return Refused(c.err)
+	}
+	if j.err != nil {
+		return Refused(j.err)
+	}
+	s := j.partitions[b.Partition]
+	if s == nil {
+		return Refused(ErrNotOwner)
+	}
+	for _, info := range c.batches {
+		if err := s.limits.allow(info, now); err != nil {
+			return Refused(err)
+		}
+	}
+	v, err := s.sequenced(b.Partition, c.batches)
+	if err != nil {
+		return Refused(err)
+	}
+	if v.Duplicate {
+		return j.duplicate(s, acks, v)
+	}
+	return j.place(now, acks, b, c, s)
+}
+
+func (l Limits) allow(info recordbatch.Info, now time.Time) error {
+	if l.MaxBatchBytes > 0 && info.Size > l.MaxBatchBytes {
+		return fmt.Errorf("%d bytes, at most %d: %w", info.Size, l.MaxBatchBytes, ErrTooLarge)
+	}
+	if l.LogAppendTime {
+		return nil
+	}
+	ms := now.UnixMilli()
+	if l.After > 0 && info.MaxTimestamp > ms+l.After.Milliseconds() {
+		return fmt.Errorf("%d is after %d + %v: %w", info.MaxTimestamp, ms, l.After, ErrTimestamp)
+	}
+	if l.Before > 0 && info.BaseTimestamp < ms-l.Before.Milliseconds() && info.BaseTimestamp >= 0 {
+		return fmt.Errorf("%d is before %d - %v: %w", info.BaseTimestamp, ms, l.Before, ErrTimestamp)
+	}
+	return nil
+}
+
+// delta is what a batch changes in producer state when it is placed at base.
+func delta(p topic.Partition, info recordbatch.Info, base topic.Offset) sequence.Delta {
+	return sequence.Delta{
+		Partition: p, ProducerID: info.ProducerID, ProducerEpoch: info.ProducerEpoch, FirstSequence: info.BaseSequence,
+		Base: base, Next: base + topic.Offset(info.Count), Timestamp: info.MaxTimestamp,
+	}
+}
+
+// sequenced checks an idempotent producer's batch against the admitted producer state. Such a producer sends one batch
+// per partition and request; every other batch passes.
+func (s *partition) sequenced(p topic.Partition, batches []recordbatch.Info) (sequence.Verdict, error) {
+	for _, info := range batches {
+		if !info.HasProducer() {
+			continue
+		}
+		if len(batches) > 1 {
+			return sequence.Verdict{}, ErrManyBatches
+		}
+		return s.admitted.Check(delta(p, info, s.next))
+	}
+	return sequence.Verdict{}, nil
+}
+
+// duplicate answers a batch that was admitted before: from state when it counts, else it joins its slot's waiters.
+func (j *Journal) duplicate(s *partition, acks Acks, v sequence.Verdict) Pending {
+	p := Pending{journal: j, acks: acks, result: Result{Base: v.Base, AppendTime: -1, LogStart: s.start}}
+	if s.limits.LogAppendTime {
+		p.result.AppendTime = v.Timestamp
+	}
+	for _, r := range s.pending {
+		if v.Base < r.next {
+			p.buf = r.buf
+			break
+		}
+	}
+	return p
+}
+
+// place assigns offsets and appends to buffer and WAL.
+func (j *Journal) place(now time.Time, acks Acks, b PartitionBatch, c *checked, s *partition) Pending {
+	out := Pending{journal: j, acks: acks, result: Result{Base: s.next, AppendTime: -1, LogStart: s.start}}
+	buf := j.buffer(now, len(b.Records))
+	base := s.next
+	rest := b.Records
+	for _, info := range c.batches {
+		batch := rest[:info.Size:info.Size]
+		rest = rest[info.Size:]
+		recordbatch.Patch(batch, s.next, s.epoch)
+		if s.limits.LogAppendTime && !b.replayed {
+			info.MaxTimestamp = now.UnixMilli()
+			out.result.AppendTime = info.MaxTimestamp
+			recordbatch.StampLogAppendTime(batch, info.MaxTimestamp)
+		}
+		if info.HasProducer() {
+			d := delta(b.Partition, info, s.next)
+			s.admitted.Apply(d)
+			buf.producers = append(buf.producers, d)
+		}
+		s.next += topic.Offset(info.Count)
+	}
+	buf.add(b.Partition, s.epoch, base, s.next, b.Records)
+	buf.lazy = buf.lazy && b.Lazy
+	buf.memory += c.memory
+	c.memory = 0
+	if n := len(s.pending); n > 0 && s.pending[n-1].buf == buf {
+		s.pending[n-1].next = s.next
+	} else {
+		s.pending = append(s.pending, pendingRun{next: s.next, buf: buf})
+	}
+	out.buf = buf
+	out.wal = s.log(b, base, c.room)
+	if out.wal != 0 {
+		buf.walEnd = out.wal
+	}
+	if s.unlogged > s.counted {
+		out.wal = 0 // a replay would stop at the gap: acks=1 waits for the bucket
+	}
+	return out
+}
+
+// buffer gives the open buffer, after closing it when n more bytes would be too many.
+func (j *Journal) buffer(now time.Time, n int) *buffer {
+	if j.open.bytes > 0 && (j.open.bytes+n > j.cfg.FlushBytes || len(j.open.order) >= maxExtents) {
+		j.full = append(j.full, j.open)
+		j.open = newBuffer()
+	}
+	if j.open.bytes == 0 {
+		j.open.first = now
+	}
+	j.open.last = now
+	return j.open
+}
+
+// walHeader precedes the batches in a WAL entry: topic id 16, partition 4, epoch 4, base offset 8, big endian.
+const walHeader = 32
+
+// log puts placed batches into the WAL (P2) and gives the entry's position, or 0 if the WAL did not take it.
+func (s *partition) log(b PartitionBatch, base topic.Offset, room *wal.Room) wal.Position {
+	if room != nil {
+		h := make([]byte, walHeader)
+		copy(h, b.Partition.Topic[:])
+		binary.BigEndian.PutUint32(h[16:], uint32(b.Partition.Index))
+		binary.BigEndian.PutUint32(h[20:], uint32(s.epoch))
+		binary.BigEndian.PutUint64(h[24:], uint64(base))
+		if pos, err := room.Append(h, b.Records); err == nil {
+			return pos
+		}
+	}
+	s.unlogged = s.next
+	return 0
+}

@@ -1,0 +1,71 @@
+package ingest
+
+import "time"
+
+const (
+	maxTokens  = 20                   // PUTs that may be saved up
+	quiet      = 2 * time.Millisecond // nothing new for this long: whoever wanted to be in this slot is in it
+	quietLimit = 8 * time.Millisecond // however busy the producers are
+	lazyWait   = time.Second          // what may wait waits this long at most (T2)
+	maxExtents = 2000                 // of a segment
+)
+
+// budget decides when a buffer is frozen. PUTs follow bytes and time: a token comes every interval and with every
+// flushBytes stored, and at most maxTokens are saved. With tokens to spare a lone producer waits for its PUT only; under load the size
+// decides; an idle agent writes nothing.
+type budget struct {
+	interval   time.Duration
+	flushBytes int
+	tokens     float64
+	refilled   time.Time
+}
+
+func newBudget(interval time.Duration, flushBytes int) budget {
+	return budget{interval: interval, flushBytes: flushBytes, tokens: maxTokens}
+}
+
+// waiting describes the buffer that would be frozen next.
+type waiting struct {
+	bytes       int
+	extents     int
+	first, last time.Time // when its first and its newest batch were admitted
+	lazy        bool      // may wait
+	urgent      bool      // must not wait
+	full        bool      // another buffer waits behind it
+	inFlight    int       // slots given out that do not count yet
+}
+
+// due says whether to freeze now, or else how long to wait before asking again, unless something changes.
+func (b *budget) due(now time.Time, w waiting) (freeze bool, wait time.Duration) {
+	b.refill(now)
+	if w.full || w.urgent || w.bytes >= b.flushBytes || w.extents >= maxExtents {
+		return true, 0
+	}
+	age := now.Sub(w.first)
+	if b.tokens < 1 {
+		return false, time.Duration((1 - b.tokens) * float64(b.interval))
+	}
+	if w.lazy && b.tokens < maxTokens/2 && age < lazyWait {
+		return false, lazyWait - age
+	}
+	// The more tokens are left, the more slots may be on their way before a small buffer has to wait for them.
+	if w.inFlight > int(b.tokens/4) && age < b.interval {
+		return false, b.interval - age
+	}
+	if calm := now.Sub(w.last); calm < quiet && age < quietLimit {
+		return false, min(quiet-calm, quietLimit-age)
+	}
+	return true, 0
+}
+
+func (b *budget) refill(now time.Time) {
+	if !b.refilled.IsZero() {
+		b.tokens = min(maxTokens, b.tokens+float64(now.Sub(b.refilled))/float64(b.interval))
+	}
+	b.refilled = now
+}
+
+// spend pays for a frozen buffer: a whole token, of which its bytes give a share back.
+func (b *budget) spend(bytes int) {
+	b.tokens -= 1 - min(1, float64(bytes)/float64(b.flushBytes))
+}

@@ -1,0 +1,103 @@
+package ingest
+
+import (
+	"context"
+	"time"
+
+	"github.com/odradek/odradek/segment"
+	"github.com/odradek/odradek/sequence"
+	"github.com/odradek/odradek/topic"
+	"github.com/odradek/odradek/wal"
+)
+
+// Acks says when a producer is answered (design: durability by acks).
+type Acks int8
+
+// The three values of Kafka's acks.
+const (
+	AcksAll  Acks = -1 // the slot counts in the bucket
+	AcksNone Acks = 0  // never
+	AcksOne  Acks = 1  // the WAL is fsynced
+)
+
+// buffer collects what will become one segment. Guarded by the journal's lock until it is frozen; settled once.
+type buffer struct {
+	slot      topic.Slot // once frozen
+	frozen    bool
+	object    *segment.Object // once built; its packed blocks are needed until the slot counts
+	runs      map[topic.Partition]*segment.Run
+	order     []*segment.Run // in order of first batch
+	producers []sequence.Delta
+	bytes     int
+	memory    int64 // to release when settled
+	first     time.Time
+	last      time.Time    // of the newest batch
+	walEnd    wal.Position // newest entry of this buffer in the WAL
+	lazy      bool         // holds nothing but what may wait (T2)
+	urgent    bool         // overdraws the budget (T3)
+	done      chan struct{}
+	err       error // valid once done is closed
+}
+
+func newBuffer() *buffer {
+	return &buffer{runs: make(map[topic.Partition]*segment.Run), lazy: true, done: make(chan struct{})}
+}
+
+// settle tells all waiters how it ended. Each waiter gets the result of the slot that carried its bytes.
+func (b *buffer) settle(err error) {
+	b.err = err
+	close(b.done)
+}
+
+// add appends admitted, patched bytes of one or more batches to the partition's run.
+func (b *buffer) add(p topic.Partition, epoch topic.Epoch, base, next topic.Offset, batches []byte) {
+	r := b.runs[p]
+	if r == nil {
+		r = &segment.Run{Partition: p, Epoch: epoch, Base: base}
+		b.runs[p] = r
+		b.order = append(b.order, r)
+	}
+	r.Batches = append(r.Batches, batches)
+	r.Next = next
+	b.bytes += len(batches)
+}
+
+// Result is what an acked batch got.
+type Result struct {
+	Base       topic.Offset // of the first record
+	AppendTime int64        // milliseconds, or -1 with CreateTime
+	LogStart   topic.Offset
+}
+
+// Pending is an admitted or refused batch on its way to its ack.
+type Pending struct {
+	journal *Journal
+	buf     *buffer // nil: it counts already, or was refused
+	wal     wal.Position
+	acks    Acks
+	result  Result
+	err     error
+}
+
+// Refused makes a Pending for a batch that was not admitted.
+func Refused(err error) Pending { return Pending{err: err} }
+
+// Wait blocks until the batch is as durable as its acks asked for, the journal is over, or ctx ends. A ctx that ends
+// drops nothing: the batch goes on to its slot (P4).
+func (p Pending) Wait(ctx context.Context) (Result, error) {
+	if p.err != nil || p.buf == nil || p.acks == AcksNone {
+		return p.result, p.err
+	}
+	if p.acks == AcksOne && p.journal.wal != nil && p.wal != 0 {
+		if err := p.journal.wal.Synced(ctx, p.wal); err == nil || ctx.Err() != nil {
+			return p.result, ctx.Err()
+		}
+		// The WAL is closed for good: acks=1 waits for the bucket, like acks=all.
+	}
+	select {
+	case <-p.buf.done:
+		return p.result, p.buf.err
+	case <-ctx.Done():
+		return p.result, context.Cause(ctx)
+	}
+}

@@ -1,0 +1,131 @@
+package ingest
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/odradek/odradek/segment"
+	"github.com/odradek/odradek/slotlog"
+	"github.com/odradek/odradek/topic"
+)
+
+// summaryEvery is how often a footer repeats what the ones before it said (P3).
+const summaryEvery = 64
+
+// Run freezes buffers into slots until ctx ends or the journal is over, and returns why. It then fails whoever still
+// waits: what was frozen may be part of the log or not, and only the seal of this journal will tell.
+func (j *Journal) Run(ctx context.Context) error {
+	err := j.freezeAll(ctx)
+	j.fail(err)
+	return err
+}
+
+func (j *Journal) freezeAll(ctx context.Context) error {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		w, some := j.waiting()
+		pause := time.Hour
+		if some {
+			var freeze bool
+			if freeze, pause = j.budget.due(time.Now(), w); freeze {
+				if err := j.freezeNext(ctx); err != nil {
+					return err
+				}
+				continue
+			}
+		}
+		timer.Reset(pause)
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-j.kick:
+		case <-timer.C:
+		}
+		if err := j.slots.Err(); err != nil {
+			return err
+		}
+	}
+}
+
+// waiting describes the buffer that is next in line.
+func (j *Journal) waiting() (waiting, bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	b, full := j.open, false
+	if len(j.full) > 0 {
+		b, full = j.full[0], true
+	}
+	if b.bytes == 0 {
+		return waiting{}, false
+	}
+	return waiting{
+		bytes: b.bytes, extents: len(b.order), first: b.first, last: b.last,
+		lazy: b.lazy, urgent: b.urgent, full: full, inFlight: j.slots.InFlight(),
+	}, true
+}
+
+// freezeNext gives the next buffer a slot, fixes its bytes and hands them over for upload. From then on the slot
+// belongs to these bytes (S1), and the order of slots is the order of offsets.
+func (j *Journal) freezeNext(ctx context.Context) error {
+	slot, err := j.slots.Next(ctx)
+	if err != nil {
+		return err
+	}
+	b, footer := j.take(slot)
+	j.budget.spend(b.bytes)
+	runs := make([]segment.Run, len(b.order))
+	for i, r := range b.order {
+		runs[i] = *r
+	}
+	object, err := segment.Build(footer, runs, j.cfg.Codec)
+	if err != nil { // a broken invariant of ours: the slot stays a hole and the journal ends there
+		return fmt.Errorf("build slot %d: %w", slot, err)
+	}
+	j.mu.Lock()
+	b.object = object
+	j.recent = append(j.recent, segment.SlotExtents{Slot: slot, Extents: object.Footer.Extents})
+	if footer.Summary != nil {
+		j.recent = nil
+	}
+	j.mu.Unlock()
+	j.slots.Land(slot, slotlog.Freeze(slotlog.Data, object.Parts...))
+	return nil
+}
+
+// take moves the next buffer to the frozen ones and begins its footer.
+func (j *Journal) take(slot topic.Slot) (*buffer, segment.Footer) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	b := j.open
+	if len(j.full) > 0 {
+		b, j.full = j.full[0], j.full[1:]
+	} else {
+		j.open = newBuffer()
+	}
+	b.slot, b.frozen = slot, true
+	j.frozen = append(j.frozen, b)
+	f := segment.Footer{Journal: j.cfg.Journal, Slot: slot, CreatedMs: time.Now().UnixMilli(), Producers: b.producers}
+	if slot%summaryEvery == summaryEvery-1 {
+		f.Summary = j.summary()
+	}
+	return b, f
+}
+
+// summary lists every partition of the journal with its end as of the newest frozen slot, and the extents of the slots
+// since the last summary. The lock is held.
+func (j *Journal) summary() *segment.Summary {
+	s := &segment.Summary{Recent: j.recent}
+	for p, st := range j.partitions {
+		next := st.counted
+		for _, r := range st.pending {
+			if !r.buf.frozen {
+				break
+			}
+			next = r.next
+		}
+		s.Ends = append(s.Ends, segment.PartitionEnd{Partition: p, Epoch: st.epoch, Next: next})
+	}
+	return s
+}

@@ -1,0 +1,192 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/odradek/odradek/segment"
+	"github.com/odradek/odradek/sequence"
+	"github.com/odradek/odradek/slotlog"
+	"github.com/odradek/odradek/topic"
+	"github.com/odradek/odradek/wal"
+)
+
+// What Append and Wait answer, wrapped. Errors of recordbatch and sequence pass through as they are.
+var (
+	ErrNotOwner      = errors.New("partition is not owned by this journal")
+	ErrFenced        = errors.New("journal is over") // retriable: look the owner up again
+	ErrTooLarge      = errors.New("batch larger than max.message.bytes")
+	ErrTransactional = errors.New("transactional batch outside a transaction")
+	ErrTimestamp     = errors.New("timestamp outside the topic's bounds")
+	ErrManyBatches   = errors.New("several batches of an idempotent producer for one partition in one request")
+)
+
+// MaxBatchBytes is the largest batch that fits a slot beside its footer, whatever max.message.bytes says.
+const MaxBatchBytes = 48 << 20
+
+// Config holds what a journal is tuned by.
+type Config struct {
+	Journal       topic.JournalID
+	FlushInterval time.Duration // one PUT token comes this often
+	FlushBytes    int           // a buffer of this size is frozen at once
+	Codec         segment.Codec // for runs of uncompressed batches
+}
+
+// Limits are the settings of a topic that decide what is admitted.
+type Limits struct {
+	MaxBatchBytes int           // max.message.bytes
+	LogAppendTime bool          // message.timestamp.type
+	Before, After time.Duration // message.timestamp.before|after.max.ms; 0 = no bound
+}
+
+// Memory bounds the bytes that wait for their slot to count. Acquire blocks until there is room or ctx ends.
+type Memory interface {
+	Acquire(ctx context.Context, n int64) error
+	Release(n int64)
+}
+
+// Tail is told of every segment that counts, in slot order and before anyone is acked: it makes the records visible
+// (index, high watermark, cache) and hands the segment on to the copy of the index. It must not block. The slices
+// in the segment are never changed any more.
+type Tail interface {
+	Counted(Segment)
+}
+
+// Segment is a slot that counts.
+type Segment struct {
+	Footer segment.Footer
+	Runs   []segment.Run // the batches of Footer.Extents, in the same order
+}
+
+// Journal takes batches for the partitions that one journal owns. All methods may be called concurrently.
+type Journal struct {
+	cfg    Config
+	slots  *slotlog.Writer
+	wal    *wal.WAL // nil: none, acks=1 waits like acks=all
+	memory Memory
+	tail   Tail
+	budget budget // Run only
+
+	kick     chan struct{} // wakes Run; capacity 1
+	entrance chan struct{} // held by the one request that reserves; capacity 1
+
+	mu         sync.Mutex // guards all below
+	partitions map[topic.Partition]*partition
+	open       *buffer               // takes batches; never nil
+	full       []*buffer             // reached FlushBytes, waiting for a slot; in order
+	frozen     []*buffer             // have a slot that does not count yet; in slot order
+	recent     []segment.SlotExtents // of the slots since the last summary
+	err        error                 // why the journal is over
+}
+
+// New makes the journal's state, owning nothing yet.
+func New(cfg Config, slots *slotlog.Writer, w *wal.WAL, memory Memory, tail Tail) *Journal {
+	return &Journal{
+		cfg:        cfg,
+		slots:      slots,
+		wal:        w,
+		memory:     memory,
+		tail:       tail,
+		budget:     newBudget(cfg.FlushInterval, cfg.FlushBytes),
+		kick:       make(chan struct{}, 1),
+		entrance:   make(chan struct{}, 1),
+		partitions: make(map[topic.Partition]*partition),
+		open:       newBuffer(),
+	}
+}
+
+// partition is what the owner knows of one partition.
+type partition struct {
+	epoch     topic.Epoch
+	next      topic.Offset   // next to assign; next >= counted
+	counted   topic.Offset   // every offset below counts
+	start     topic.Offset   // log start
+	admitted  sequence.State // with what does not count yet
+	producers sequence.State // counted: I8, a function of the log
+	unlogged  topic.Offset   // some offset below is not in the WAL: acks=1 waits for the bucket until it counts
+	limits    Limits
+	pending   []pendingRun // admitted runs that do not count yet, in offset order
+}
+
+type pendingRun struct {
+	next topic.Offset
+	buf  *buffer
+}
+
+// Ownership says what a journal takes a partition over with.
+type Ownership struct {
+	Partition topic.Partition
+	Epoch     topic.Epoch
+	Base      topic.Offset   // first offset of this epoch: the end of the one before (I3)
+	Start     topic.Offset   // log start
+	Producers sequence.State // at Base; the journal's from now on
+	Limits    Limits
+}
+
+// Own begins to take batches for a partition. Its ASSIGN must have been applied and its state loaded (F5).
+func (j *Journal) Own(o Ownership) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.partitions[o.Partition] = &partition{
+		epoch: o.Epoch, next: o.Base, counted: o.Base, start: o.Start,
+		admitted: o.Producers.Clone(), producers: o.Producers, limits: o.Limits,
+	}
+}
+
+// SetLimits changes what is admitted to a topic's partitions from now on.
+func (j *Journal) SetLimits(id topic.ID, l Limits) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for p, s := range j.partitions {
+		if p.Topic == id {
+			s.limits = l
+		}
+	}
+}
+
+// Disown stops taking batches for a deleted topic. What was admitted goes on to its slot.
+func (j *Journal) Disown(id topic.ID) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for p := range j.partitions {
+		if p.Topic == id {
+			delete(j.partitions, p)
+		}
+	}
+}
+
+// Owns says under which epoch the journal takes batches for a partition, and the offset the next record will get.
+func (j *Journal) Owns(p topic.Partition) (epoch topic.Epoch, next topic.Offset, ok bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	s := j.partitions[p]
+	if s == nil || j.err != nil {
+		return 0, 0, false
+	}
+	return s.epoch, s.next, true
+}
+
+// fail ends the journal: every waiter gets the error, and nothing admitted so far is known to be part of the log.
+func (j *Journal) fail(err error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.err != nil {
+		return
+	}
+	j.err = errors.Join(ErrFenced, err)
+	for _, b := range append(append(j.frozen, j.full...), j.open) {
+		b.settle(j.err)
+		j.memory.Release(b.memory)
+	}
+	j.frozen, j.full, j.open = nil, nil, newBuffer()
+	clear(j.partitions)
+}
+
+func (j *Journal) wake() {
+	select {
+	case j.kick <- struct{}{}:
+	default:
+	}
+}
