@@ -168,18 +168,19 @@ func (s *State) Expire(nowMs int64, unused time.Duration) int {
 // ids gives the producer ids in order.
 func (s *State) ids() []int64 { return slices.Sorted(maps.Keys(s.producers)) }
 
-// Recent gives those of the deltas that State would still remember after all of them: the last five of each producer in
-// each partition, in the same order. It works in place. A footer need not list more.
+// Recent gives those of the deltas that a State still rests on after all of them: of each producer in each partition the
+// last five with sequences and the last one without, in the same order. It works in place. A footer need not list more.
 func Recent(deltas []Delta) []Delta {
 	type key struct {
 		partition topic.Partition
 		producer  int64
+		sequenced bool
 	}
 	seen := make(map[key]int)
 	keep := len(deltas)
 	for i := len(deltas) - 1; i >= 0; i-- {
-		k := key{deltas[i].Partition, deltas[i].ProducerID}
-		if seen[k]++; seen[k] <= Remembered {
+		k := key{deltas[i].Partition, deltas[i].ProducerID, deltas[i].FirstSequence != NoSequence}
+		if seen[k]++; seen[k] == 1 || (k.sequenced && seen[k] <= Remembered) {
 			keep--
 			deltas[keep] = deltas[i]
 		}
