@@ -1,0 +1,108 @@
+package meter_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/odradek/odradek/objectstore"
+	"github.com/odradek/odradek/objectstore/faulty"
+	"github.com/odradek/odradek/objectstore/memory"
+	"github.com/odradek/odradek/objectstore/meter"
+	"github.com/odradek/odradek/objectstore/objectstoretest"
+)
+
+func TestConformance(t *testing.T) {
+	objectstoretest.Run(t, func(t *testing.T) objectstore.Store { return wrap(t, memory.New()) })
+}
+
+func TestRequests_AreCountedByKindAndOutcome(t *testing.T) {
+	below := faulty.New(memory.New(), faulty.NthOf(objectstore.KindHead, 1, faulty.Fault{Before: faulty.ErrRefused}))
+	s := wrap(t, below)
+	ctx, cancel := context.WithCancel(t.Context())
+	s.Create(ctx, "k", objectstore.NewBody([]byte("12345")))
+	s.Create(ctx, "k", objectstore.NewBody([]byte("123")))
+	s.Get(ctx, "k")
+	s.Get(ctx, "absent")
+	s.GetRange(ctx, "k", 1, 3)
+	s.GetRange(ctx, "k", 5, 1)
+	s.Head(ctx, "k")
+	s.Delete(ctx, "absent")
+	cancel()
+	s.Get(ctx, "k")
+
+	want := []struct {
+		kind    objectstore.Kind
+		outcome meter.Outcome
+	}{
+		{objectstore.KindCreate, meter.OutcomeOK}, {objectstore.KindCreate, meter.OutcomeExists},
+		{objectstore.KindGet, meter.OutcomeOK}, {objectstore.KindGet, meter.OutcomeNotFound}, {objectstore.KindGet, meter.OutcomeCancelled},
+		{objectstore.KindGetRange, meter.OutcomeOK}, {objectstore.KindGetRange, meter.OutcomeRange},
+		{objectstore.KindHead, meter.OutcomeError}, {objectstore.KindDelete, meter.OutcomeOK},
+	}
+	all := int64(0)
+	for _, w := range want {
+		if got := s.Requests(w.kind, w.outcome); got != 1 {
+			t.Errorf("%s %s: %d requests, want 1", w.kind, w.outcome, got)
+		}
+	}
+	for _, kind := range objectstore.Kinds {
+		all += s.AllRequests(kind)
+	}
+	if all != int64(len(want)) {
+		t.Errorf("%d requests in all, want %d", all, len(want))
+	}
+	if sent, got, part := s.Bytes(objectstore.KindCreate), s.Bytes(objectstore.KindGet), s.Bytes(objectstore.KindGetRange); sent != 8 || got != 5 || part != 3 {
+		t.Errorf("bytes sent %d, got %d, got by range %d; want 8, 5, 3", sent, got, part)
+	}
+}
+
+func TestList_CountsAsS3Bills(t *testing.T) {
+	below := memory.New()
+	for i := range 2001 {
+		if err := below.Create(t.Context(), fmt.Sprintf("n/%04d", i), objectstore.NewBody()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := wrap(t, below)
+	enough := errors.New("enough")
+	stop := func(objectstore.Info) error { return enough }
+	if err := s.List(t.Context(), "n/", func(objectstore.Info) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.List(t.Context(), "n/", stop); err != enough {
+		t.Fatal(err)
+	}
+	if err := s.List(t.Context(), "nothing/", stop); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.Requests(objectstore.KindList, meter.OutcomeOK); got != 3+1+1 {
+		t.Errorf("%d list requests, want 3 for 2001 keys, 1 for one, 1 for none", got)
+	}
+}
+
+func TestNew_RegistersOnce(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	if _, err := meter.New(memory.New(), registry); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := meter.New(memory.New(), registry); err == nil {
+		t.Error("the same metrics registered twice without an error")
+	}
+	families, err := registry.Gather()
+	if err != nil || len(families) != 3 {
+		t.Errorf("%d metric families, %v; want 3", len(families), err)
+	}
+}
+
+func wrap(t *testing.T, below objectstore.Store) *meter.Store {
+	t.Helper()
+	s, err := meter.New(below, prometheus.NewRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
