@@ -8,11 +8,13 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/odradek/odradek/agent/api"
+	"github.com/odradek/odradek/agent/group"
 	"github.com/odradek/odradek/topic"
 )
 
@@ -29,6 +31,8 @@ type Fake struct {
 	Durable <-chan struct{}
 	// Refuse, when set, answers appends and reads.
 	Refuse func(topic.Partition) error
+	// Groups coordinates no partition until a test replaces it or loads one.
+	Groups *group.Coordinator
 	// Owners, when set, names another owner.
 	Owners func(topic.Partition) (api.Owner, bool)
 
@@ -53,13 +57,14 @@ type batch struct {
 // New makes a fake with no topics, reached at host and port.
 func New(host string, port int32) *Fake {
 	f := &Fake{Agent: api.Agent{NodeID: NodeID, Host: host, Port: port}, changed: make(chan struct{}), logs: map[topic.Partition]*log{}}
+	f.Groups = group.New(nil, group.Defaults(), slog.New(slog.DiscardHandler))
 	f.state = &state{fake: f, byName: map[string]api.Topic{}}
 	return f
 }
 
 // Engines is the fake as the router takes it.
 func (f *Fake) Engines() api.Engines {
-	return api.Engines{Log: f, Reader: f, Offsets: f, Cluster: f, Admin: f, Coordinators: f}
+	return api.Engines{Log: f, Reader: f, Offsets: f, Cluster: f, Admin: f, Coordinators: f, Groups: f.Groups}
 }
 
 // AddTopic makes a topic.
