@@ -47,7 +47,8 @@ var (
 
 func newZstdEncoder() any {
 	e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
-		zstd.WithEncoderCRC(false), zstd.WithWindowSize(packedBlockRaw), zstd.WithLowerEncoderMem(true))
+		zstd.WithEncoderCRC(false), zstd.WithWindowSize(packedBlockRaw), zstd.WithLowerEncoderMem(true),
+		zstd.WithSingleSegment(true)) // the frame says its size, however short
 	if err != nil {
 		panic(err) // only wrong options
 	}
