@@ -60,7 +60,7 @@ func (rt *Router) read(ctx context.Context, c *call, req *kmsg.FetchRequest, sta
 	r := ReadRequest{
 		MaxWait:  max(0, time.Duration(req.MaxWaitMillis)*time.Millisecond),
 		MinBytes: int(req.MinBytes),
-		MaxBytes: int(min(max(req.MaxBytes, 0), rt.cfg.FetchMaxBytes)),
+		MaxBytes: int(min(max(req.MaxBytes, 0), rt.fetchMaxBytes)),
 		Parts:    make([]ReadPart, 0, len(parts)),
 	}
 	answers := make([]fetched, len(parts))
@@ -74,10 +74,11 @@ func (rt *Router) read(ctx context.Context, c *call, req *kmsg.FetchRequest, sta
 		case p.key.index < 0 || p.key.index >= t.Partitions:
 			answers[i].code = kerr.UnknownTopicOrPartition.Code
 		default:
-			r.Parts = append(r.Parts, ReadPart{
-				Partition: topic.Partition{Topic: t.ID, Index: p.key.index}, Offset: topic.Offset(p.offset),
-				MaxBytes: int(max(p.maxBytes, 0)), CurrentEpoch: topic.Epoch(p.currentEpoch),
-			})
+			id := topic.Partition{Topic: t.ID, Index: p.key.index}
+			if answers[i].code = checkEpoch(state, id, p.currentEpoch); answers[i].code != 0 {
+				continue
+			}
+			r.Parts = append(r.Parts, ReadPart{Partition: id, Offset: topic.Offset(p.offset), MaxBytes: int(max(p.maxBytes, 0))})
 			at = append(at, i)
 		}
 	}

@@ -55,9 +55,10 @@ func (rt *Router) listOffsets(_ context.Context, c *call, req *kmsg.ListOffsetsR
 				case ok:
 					q.Partition = topic.Partition{Topic: found.ID, Index: p.Partition}
 					q.ReadCommitted = req.IsolationLevel == 1
-					q.CurrentEpoch = topic.Epoch(p.CurrentLeaderEpoch)
-					queries = append(queries, q)
-					at = append(at, place{i, j})
+					if rp.ErrorCode = checkEpoch(state, q.Partition, p.CurrentLeaderEpoch); rp.ErrorCode == 0 {
+						queries = append(queries, q)
+						at = append(at, place{i, j})
+					}
 				}
 				out.Partitions = append(out.Partitions, rp)
 			}

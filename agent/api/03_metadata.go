@@ -8,6 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/odradek/odradek/agent/cluster"
 	"github.com/odradek/odradek/topic"
 )
 
@@ -69,27 +70,27 @@ type describing struct {
 
 // autoCreate creates the topics that are named and missing, and takes a new picture of the state.
 func (m *describing) autoCreate(ctx context.Context) error {
-	if !m.rt.cfg.AutoCreateTopics || m.c.version >= 4 && !m.req.AllowAutoTopicCreation {
+	if !m.rt.cluster(m.state).Bool("auto.create.topics.enable") || m.c.version >= 4 && !m.req.AllowAutoTopicCreation {
 		return nil
 	}
 	var create []NewTopic
 	named := map[string]bool{}
 	for _, t := range m.req.Topics {
-		if t.Topic == nil || t.TopicID != [16]byte{} || named[*t.Topic] || checkTopicName(*t.Topic) != nil {
+		if t.Topic == nil || t.TopicID != [16]byte{} || named[*t.Topic] || topic.ValidateName(*t.Topic) != nil {
 			continue
 		}
 		if _, ok := m.state.TopicByName(*t.Topic); ok {
 			continue
 		}
 		named[*t.Topic] = true
-		create = append(create, NewTopic{Name: *t.Topic, Partitions: m.rt.cfg.NumPartitions})
+		create = append(create, NewTopic{Name: *t.Topic, Partitions: m.rt.defaultPartitions(m.state)})
 	}
 	if len(create) == 0 {
 		return nil
 	}
 	m.failed = map[string]int16{}
 	for i, created := range m.rt.Admin.CreateTopics(ctx, create) {
-		if created.Err != nil && !errors.Is(created.Err, ErrTopicExists) {
+		if created.Err != nil && !errors.Is(created.Err, cluster.ErrTopicExists) {
 			m.rt.log.Warn("topic was not created automatically", "topic", create[i].Name, "error", created.Err)
 			m.failed[create[i].Name] = kerr.LeaderNotAvailable.Code
 		}
@@ -114,7 +115,7 @@ func (m *describing) requested(t *kmsg.MetadataRequestTopic) kmsg.MetadataRespon
 		return m.topic(found)
 	}
 	code := kerr.UnknownTopicOrPartition.Code
-	if checkTopicName(*t.Topic) != nil {
+	if topic.ValidateName(*t.Topic) != nil {
 		code = kerr.InvalidTopicException.Code
 	} else if failed, ok := m.failed[*t.Topic]; ok {
 		code = failed

@@ -28,9 +28,8 @@ type Log interface {
 
 // PartitionBatch is what one request appends to one partition.
 type PartitionBatch struct {
-	Partition     topic.Partition
-	Records       []byte      // one or more v2 record batches
-	ExpectedEpoch topic.Epoch // the partition epoch the client expects, -1 for none
+	Partition topic.Partition
+	Records   []byte // one or more v2 record batches
 }
 
 // Pending is an admitted or refused batch.
@@ -64,10 +63,9 @@ type ReadRequest struct {
 
 // ReadPart asks for one partition's records from Offset on.
 type ReadPart struct {
-	Partition    topic.Partition
-	Offset       topic.Offset
-	MaxBytes     int
-	CurrentEpoch topic.Epoch // -1: do not check
+	Partition topic.Partition
+	Offset    topic.Offset
+	MaxBytes  int
 }
 
 // ReadResult is the answer for one part. The slices of Records are read only and hold whole batches together.
@@ -102,7 +100,6 @@ type OffsetQuery struct {
 	Kind          OffsetKind
 	Time          int64 // milliseconds, for OffsetByTime
 	ReadCommitted bool
-	CurrentEpoch  topic.Epoch // -1: do not check
 }
 
 // OffsetFound answers an OffsetQuery. Offset is -1 when no record fits.
@@ -115,9 +112,8 @@ type OffsetFound struct {
 
 // EpochQuery asks where an epoch of a partition ends.
 type EpochQuery struct {
-	Partition    topic.Partition
-	Epoch        topic.Epoch
-	CurrentEpoch topic.Epoch // -1: do not check
+	Partition topic.Partition
+	Epoch     topic.Epoch
 }
 
 // EpochEnd answers an EpochQuery: Epoch and End are -1 when every known epoch is above the asked one.
@@ -196,7 +192,7 @@ type NewTopic struct {
 	Configs    topic.Config
 }
 
-// CreatedTopic answers a NewTopic. ErrTopicExists when the name is taken.
+// CreatedTopic answers a NewTopic. cluster.ErrTopicExists when the name is taken.
 type CreatedTopic struct {
 	ID  topic.ID
 	Err error

@@ -7,69 +7,62 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/odradek/odradek/agent/cluster"
+	"github.com/odradek/odradek/agent/fetch"
+	"github.com/odradek/odradek/agent/ingest"
+	"github.com/odradek/odradek/metadata"
 	"github.com/odradek/odradek/recordbatch"
 	"github.com/odradek/odradek/sequence"
+	"github.com/odradek/odradek/slotlog"
 )
 
-// What engines answer with. Each promise is repeated on the method that makes it.
+// What engines answer with beside their own sentinels.
 var (
-	ErrNotOwner                = errors.New("not the owner of the partition")
-	ErrUnknownPartition        = errors.New("no such partition")
-	ErrUnknownTopicID          = errors.New("no topic with this id")
-	ErrTopicExists             = errors.New("topic exists already")
-	ErrOffsetOutOfRange        = errors.New("offset is outside of the log")
-	ErrFencedEpoch             = errors.New("partition epoch of the client is older")
-	ErrUnknownEpoch            = errors.New("partition epoch of the client is newer")
-	ErrTooLarge                = errors.New("record batch too large")
-	ErrCorrupt                 = errors.New("record batch corrupt")
-	ErrUnsupportedFormat       = errors.New("record format not supported")
-	ErrUnsupportedCompression  = errors.New("compression not supported")
-	ErrInvalidRecord           = errors.New("invalid record batch")
-	ErrInvalidTimestamp        = errors.New("timestamp out of range")
-	ErrOutOfOrderSequence      = errors.New("sequence out of order")
-	ErrDuplicateSequence       = errors.New("sequence seen before, its offset forgotten")
-	ErrInvalidProducerEpoch    = errors.New("producer epoch is older")
-	ErrUnknownProducerID       = errors.New("producer id unknown")
-	ErrInvalidTxnState         = errors.New("not in a transaction")
-	ErrStorage                 = errors.New("records cannot be read from the store")
-	ErrUnavailable             = errors.New("not available now")
-	ErrClosed                  = errors.New("closed")
-	ErrStale                   = errors.New("state changed meanwhile")
-	ErrCoordinatorNotAvailable = errors.New("coordinator not available")
-	ErrNotCoordinator          = errors.New("not the coordinator")
+	ErrUnknownPartition = errors.New("no such partition")
+	ErrUnknownTopicID   = errors.New("no topic with this id")
+	ErrOffsetOutOfRange = errors.New("offset outside of the log")
+	ErrStorage          = errors.New("records cannot be read from the store")
+	ErrStale            = errors.New("decided on what is not so any more") // try again
+	ErrUnproved         = errors.New("owner not proved yet")               // O1: try again
+
+	// ErrCoordinatorNotAvailable says that the place of a group is being made.
+	ErrCoordinatorNotAvailable = errors.New("coordinator not available yet")
 )
 
-// codes maps errors to Kafka's codes; the first that errors.Is finds counts.
+// codes maps errors to Kafka's codes; the first that errors.Is finds counts. The group engine's rows are in groups.go.
 var codes = []struct {
 	err  error
 	code *kerr.Error
 }{
-	{ErrNotOwner, kerr.NotLeaderForPartition},
 	{ErrUnknownPartition, kerr.UnknownTopicOrPartition},
 	{ErrUnknownTopicID, kerr.UnknownTopicID},
-	{ErrTopicExists, kerr.TopicAlreadyExists},
 	{ErrOffsetOutOfRange, kerr.OffsetOutOfRange},
-	{ErrFencedEpoch, kerr.FencedLeaderEpoch},
-	{ErrUnknownEpoch, kerr.UnknownLeaderEpoch},
-	{ErrTooLarge, kerr.MessageTooLarge},
-	{ErrUnsupportedFormat, kerr.UnsupportedForMessageFormat},
-	{ErrUnsupportedCompression, kerr.UnsupportedCompressionType},
-	{ErrInvalidRecord, kerr.InvalidRecord},
-	{ErrInvalidTimestamp, kerr.InvalidTimestamp},
-	{ErrCorrupt, kerr.CorruptMessage},
-	{ErrOutOfOrderSequence, kerr.OutOfOrderSequenceNumber},
-	{ErrDuplicateSequence, kerr.DuplicateSequenceNumber},
-	{ErrInvalidProducerEpoch, kerr.InvalidProducerEpoch},
-	{ErrUnknownProducerID, kerr.UnknownProducerID},
-	{ErrInvalidTxnState, kerr.InvalidTxnState},
 	{ErrStorage, kerr.KafkaStorageError},
-	{ErrUnavailable, kerr.CoordinatorLoadInProgress},
-	{ErrClosed, kerr.NotLeaderForPartition},
-	{ErrStale, kerr.ConcurrentTransactions},
+	{ErrStale, kerr.NotController},
+	{ErrUnproved, kerr.NotLeaderForPartition},
 	{ErrCoordinatorNotAvailable, kerr.CoordinatorNotAvailable},
-	{ErrNotCoordinator, kerr.NotCoordinator},
+
+	{ingest.ErrNotOwner, kerr.NotLeaderForPartition},
+	{ingest.ErrFenced, kerr.NotLeaderForPartition},
+	{ingest.ErrTooLarge, kerr.MessageTooLarge},
+	{ingest.ErrTransactional, kerr.InvalidTxnState},
+	{ingest.ErrTimestamp, kerr.InvalidTimestamp},
+	{ingest.ErrManyBatches, kerr.InvalidRecord},
+	{slotlog.ErrFenced, kerr.NotLeaderForPartition},
+	{slotlog.ErrClosed, kerr.NotLeaderForPartition},
+
+	{fetch.ErrOutOfRange, kerr.OffsetOutOfRange},
+	{fetch.ErrUnknownPartition, kerr.NotLeaderForPartition}, // the control state knows it: the index is behind
+
+	{cluster.ErrTopicExists, kerr.TopicAlreadyExists},
+	{cluster.ErrUnknownTopic, kerr.UnknownTopicOrPartition},
+	{cluster.ErrCollision, kerr.InvalidTopicException},
+	{cluster.ErrVoid, kerr.NotController},
+	{metadata.ErrUnavailable, kerr.NotLeaderForPartition},
+
 	{sequence.ErrOutOfOrderSequence, kerr.OutOfOrderSequenceNumber},
 	{sequence.ErrInvalidProducerEpoch, kerr.InvalidProducerEpoch},
+
 	{recordbatch.ErrTooLarge, kerr.MessageTooLarge},
 	{recordbatch.ErrMagic, kerr.UnsupportedForMessageFormat},
 	{recordbatch.ErrTruncated, kerr.CorruptMessage},
@@ -79,6 +72,7 @@ var codes = []struct {
 	{recordbatch.ErrRecord, kerr.InvalidRecord},
 	{recordbatch.ErrControl, kerr.InvalidRecord},
 	{recordbatch.ErrSequence, kerr.InvalidRecord},
+
 	{context.DeadlineExceeded, kerr.RequestTimedOut},
 	{context.Canceled, kerr.RequestTimedOut},
 }

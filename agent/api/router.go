@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/odradek/odradek/topic"
 )
 
 // What Handle refuses. The connection is closed, as Kafka closes it.
@@ -27,26 +29,12 @@ type Reply func(ctx context.Context) (net.Buffers, error)
 
 // Config is what the router is told.
 type Config struct {
-	AutoCreateTopics  bool              // auto.create.topics.enable
-	NumPartitions     int32             // num.partitions
-	ReplicationFactor int16             // default.replication.factor, echoed only
-	FetchMaxBytes     int32             // fetch.max.bytes: cap of one Fetch answer
-	FetchSessions     int               // max.incremental.fetch.session.cache.slots
-	MaxPartitions     int32             // of one topic
-	Broker            map[string]string // the other Kafka-named settings given by the operator, as they read back
+	Settings      topic.Config // the Kafka-named settings given at start; they were checked
+	MaxPartitions int32        // that a topic may have
 }
 
 // DefaultConfig is what an agent uses when nothing is said.
-func DefaultConfig() Config {
-	return Config{
-		AutoCreateTopics:  true,
-		NumPartitions:     4,
-		ReplicationFactor: 1,
-		FetchMaxBytes:     57671680,
-		FetchSessions:     1000,
-		MaxPartitions:     10_000,
-	}
-}
+func DefaultConfig() Config { return Config{MaxPartitions: 10_000} }
 
 // Router answers requests from the engines. It is safe for concurrent use.
 type Router struct {
@@ -54,11 +42,28 @@ type Router struct {
 	cfg      Config
 	log      *slog.Logger
 	sessions *sessionCache
+
+	fetchMaxBytes int32 // fetch.max.bytes
 }
 
 // New makes a router.
 func New(engines Engines, cfg Config, log *slog.Logger) *Router {
-	return &Router{Engines: engines, cfg: cfg, log: log, sessions: newSessionCache(cfg.FetchSessions, time.Now)}
+	start := topic.Cluster{cfg.Settings}
+	return &Router{
+		Engines: engines, cfg: cfg, log: log,
+		sessions:      newSessionCache(int(start.Int64("max.incremental.fetch.session.cache.slots")), time.Now),
+		fetchMaxBytes: int32(start.Int64("fetch.max.bytes")),
+	}
+}
+
+// cluster is the settings of the whole cluster: those of the control state before those given at start.
+func (rt *Router) cluster(s State) topic.Cluster {
+	return topic.Cluster{s.Info().Configs, rt.cfg.Settings}
+}
+
+// defaultPartitions is how many partitions a topic gets that does not say.
+func (rt *Router) defaultPartitions(s State) int32 {
+	return min(int32(rt.cluster(s).Int64("num.partitions")), rt.cfg.MaxPartitions)
 }
 
 // call is one request on its way through its handler.

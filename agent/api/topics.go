@@ -1,8 +1,6 @@
 package api
 
 import (
-	"fmt"
-
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -26,25 +24,19 @@ func findTopic(s State, byID bool, id topic.ID, name string) (Topic, int16) {
 	return t, 0
 }
 
-// maxTopicName is Kafka's longest name of a topic.
-const maxTopicName = 249
-
-// checkTopicName applies Kafka's rules for names.
-func checkTopicName(name string) error {
+// checkEpoch compares the partition epoch that a client knows with ours: the code for an older or a newer one, 0 when
+// they agree or the client knows none.
+func checkEpoch(s State, p topic.Partition, current int32) int16 {
+	owner, ok := s.Owner(p)
 	switch {
-	case name == "":
-		return fmt.Errorf("the empty string is not a legal topic name")
-	case name == "." || name == "..":
-		return fmt.Errorf("topic name cannot be %q", name)
-	case len(name) > maxTopicName:
-		return fmt.Errorf("topic name is %d characters long, the limit is %d", len(name), maxTopicName)
+	case current < 0 || !ok:
+		return 0
+	case current < int32(owner.Epoch):
+		return kerr.FencedLeaderEpoch.Code
+	case current > int32(owner.Epoch):
+		return kerr.UnknownLeaderEpoch.Code
 	}
-	for _, r := range name {
-		if (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '.' && r != '_' && r != '-' {
-			return fmt.Errorf("topic name %q has the character %q, only ASCII letters, digits, '.', '_' and '-' are legal", name, r)
-		}
-	}
-	return nil
+	return 0
 }
 
 // leaders gathers the KIP-951 hints of a response: who owns what the request came to the wrong agent for.

@@ -14,7 +14,9 @@ import (
 	"time"
 
 	"github.com/odradek/odradek/agent/api"
+	"github.com/odradek/odradek/agent/cluster"
 	"github.com/odradek/odradek/agent/group"
+	"github.com/odradek/odradek/recordbatch"
 	"github.com/odradek/odradek/topic"
 )
 
@@ -101,7 +103,7 @@ func (f *Fake) append(acks int8, b api.PartitionBatch) pending {
 		}
 	}
 	if len(b.Records) < 61 {
-		return pending{err: api.ErrCorrupt}
+		return pending{err: recordbatch.ErrTruncated}
 	}
 	l := f.logs[b.Partition]
 	if l == nil {
@@ -240,9 +242,6 @@ func (f *Fake) EpochEnds(_ context.Context, queries []api.EpochQuery) []api.Epoc
 		if l := f.logs[q.Partition]; l != nil {
 			out[i].End = l.end
 		}
-		if q.CurrentEpoch > 0 {
-			out[i] = api.EpochEnd{Epoch: -1, End: -1, Err: api.ErrUnknownEpoch}
-		}
 	}
 	return out
 }
@@ -278,7 +277,7 @@ func (f *Fake) CreateTopics(_ context.Context, topics []api.NewTopic) []api.Crea
 	f.change(func(s *state) {
 		for i, t := range topics {
 			if old, ok := s.byName[t.Name]; ok {
-				out[i] = api.CreatedTopic{ID: old.ID, Err: api.ErrTopicExists}
+				out[i] = api.CreatedTopic{ID: old.ID, Err: cluster.ErrTopicExists}
 				continue
 			}
 			hash := sha256.Sum256([]byte(t.Name))
