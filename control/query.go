@@ -30,7 +30,7 @@ func (s *State) Config() (topic.Config, uint64) { return s.config, s.configVersi
 
 // TopicByName finds a topic by its exact name.
 func (s *State) TopicByName(name string) (*Topic, bool) {
-	id, _ := s.names.get(foldName(name))
+	id, _ := s.names.get(topic.FoldName(name))
 	t, ok := s.topics.get(id)
 	if !ok || t.Name != name {
 		return nil, false
@@ -41,7 +41,7 @@ func (s *State) TopicByName(name string) (*Topic, bool) {
 // TopicCollidingWith finds the topic that keeps a topic of that name from being created: the one of that name, or
 // one that differs from it only in '.' and '_'.
 func (s *State) TopicCollidingWith(name string) (*Topic, bool) {
-	id, ok := s.names.get(foldName(name))
+	id, ok := s.names.get(topic.FoldName(name))
 	if !ok {
 		return nil, false
 	}

@@ -29,7 +29,7 @@ type State struct {
 	config         topic.Config
 	configVersion  uint64 // counts CLUSTER_CONFIGs that held
 	topics         tree[topic.ID, *Topic]
-	names          tree[string, topic.ID] // by foldName
+	names          tree[string, topic.ID] // by topic.FoldName
 	deleted        tree[topic.ID, struct{}]
 	journals       tree[topic.JournalID, *Journal]
 	open           tree[topic.JournalID, struct{}] // the journals that are not sealed

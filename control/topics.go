@@ -24,10 +24,6 @@ type Topic struct {
 // Partitions tells how many partitions the topic has; their indexes are [0, Partitions).
 func (t *Topic) Partitions() int32 { return int32(len(t.parts)) }
 
-// foldName gives what two topics must not share: Kafka keeps '.' and '_' apart in names but not in metrics, so
-// names that differ in nothing else collide. This rule decides what is void and can never change.
-func foldName(name string) string { return strings.ReplaceAll(name, ".", "_") }
-
 // TopicCreate makes a topic and assigns its partitions, Journals[i] being the first owner of partition i, at
 // epoch 0 and offset 0. It holds if neither name nor id were ever given (the name: not now) and the journals are open.
 type TopicCreate struct {
@@ -64,7 +60,7 @@ func (r TopicCreate) judge(s *State) string {
 	case s.topics.has(r.ID) || s.deleted.has(r.ID):
 		return fmt.Sprintf("topic id %s was given before", r.ID)
 	}
-	if id, ok := s.names.get(foldName(r.Name)); ok {
+	if id, ok := s.names.get(topic.FoldName(r.Name)); ok {
 		other, _ := s.topics.get(id)
 		return fmt.Sprintf("topic %q exists", other.Name)
 	}
@@ -73,7 +69,7 @@ func (r TopicCreate) judge(s *State) string {
 
 func (r TopicCreate) apply(s *State) {
 	t := &Topic{ID: r.ID, Name: r.Name, Internal: r.Internal, Config: r.Config, Created: s.next}
-	s.names = s.names.put(foldName(t.Name), t.ID)
+	s.names = s.names.put(topic.FoldName(t.Name), t.ID)
 	s.addPartitions(t, r.Journals)
 }
 
@@ -176,7 +172,7 @@ func (r TopicDelete) apply(s *State) {
 	}
 	s.partitions -= len(t.parts)
 	s.topics = s.topics.drop(t.ID)
-	s.names = s.names.drop(foldName(t.Name))
+	s.names = s.names.drop(topic.FoldName(t.Name))
 	s.deleted = s.deleted.put(t.ID, struct{}{})
 }
 
