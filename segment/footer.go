@@ -161,15 +161,20 @@ func ReadFooter(tail []byte, payloadSize int64) (Footer, error) {
 	if err != nil {
 		return Footer{}, err
 	}
-	r := footerReader{b: b, size: len(b)}
+	return parseFooter(b, payloadSize-TailSize-int64(len(b)))
+}
+
+// parseFooter reads the footer b that begins at start in its payload.
+func parseFooter(b []byte, start int64) (Footer, error) {
+	r := footerReader{b: b}
 	f := r.footer()
 	end := int64(headerSize)
 	if n := len(f.Extents); n > 0 {
 		end = int64(f.Extents[n-1].Position) + int64(f.Extents[n-1].Length)
 	}
-	switch start := payloadSize - TailSize - int64(len(b)); {
+	switch {
 	case r.bad != "":
-		return Footer{}, fmt.Errorf("%w: footer byte %d: %s", ErrCorrupt, r.size-len(r.b), r.bad)
+		return Footer{}, fmt.Errorf("%w: footer byte %d: %s", ErrCorrupt, len(b)-len(r.b), r.bad)
 	case len(r.b) > 0:
 		return Footer{}, fmt.Errorf("%w: %d bytes behind the footer's last field", ErrCorrupt, len(r.b))
 	case end != start:
@@ -182,7 +187,6 @@ func ReadFooter(tail []byte, payloadSize int64) (Footer, error) {
 // it was, and all further fields are zero.
 type footerReader struct {
 	b       []byte
-	size    int
 	bad     string
 	created int64
 	topics  []byte
