@@ -33,8 +33,15 @@ func RangeHeader(offset, length int64) (string, error) {
 // ReadBody reads the body of an HTTP answer of size bytes into one slice. An answer that ends early is
 // io.ErrUnexpectedEOF. The size is a promise: memory is taken as bytes arrive when it is large.
 func ReadBody(r io.Reader, size int64) ([]byte, error) {
-	if size < 0 || size > maxPromised {
+	if size < 0 {
 		return io.ReadAll(r)
+	}
+	if size > maxPromised {
+		data, err := io.ReadAll(r)
+		if err == nil && int64(len(data)) < size {
+			return nil, io.ErrUnexpectedEOF
+		}
+		return data, err
 	}
 	data := make([]byte, size)
 	if _, err := io.ReadFull(r, data); err != nil {
