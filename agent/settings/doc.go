@@ -6,7 +6,7 @@
 // at once; Defaults and Validate serve those who fill a Settings in code.
 //
 // Cluster settings with Kafka's names (num.partitions) come by --set name=value, or as keys of the file; which
-// names and values are valid says a Names table that the caller hands in.
+// names and values are valid says topic.ClusterSettings.
 //
 // The package is data only: it reads the configuration file, the password file and the machine's memory size
 // while loading, keeps nothing open and starts no goroutine. Any floor above the devices may import it.

@@ -70,5 +70,3 @@ func variable(environ []string, name string) string {
 	}
 	return ""
 }
-
-func same(s string) string { return s }

@@ -3,10 +3,11 @@ package settings
 import (
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/odradek/odradek/topic"
 )
 
 // file lists what the configuration file sets. It is one YAML mapping of settings and of Kafka's names; the key
@@ -68,18 +69,15 @@ func (l *loader) mapping(path string, node *yaml.Node, kafka bool) []given {
 // key reads one key of the file; where is file and line.
 func (l *loader) key(where, name string, value *yaml.Node, kafka bool) (given, bool) {
 	_, own := lookup(name)
-	var known []string
-	if l.kafkaNames != nil {
-		known = l.kafkaNames.Names()
-	}
-	g := given{name: name, value: value.Value, where: where + ": " + name, kafka: kafka || !own && slices.Contains(known, name)}
+	_, kafkas := topic.ClusterSettings.Find(name)
+	g := given{name: name, value: value.Value, where: where + ": " + name, kafka: kafka || !own && kafkas}
 	switch {
 	case name == configName && !kafka:
 		l.problem(configName, g.where, "a file cannot name another")
 	case !own && !g.kafka && name == "redis-password":
 		l.problem("", g.where, "secrets are not taken from the file; use "+passwordVariable+" or redis-password-file")
 	case !own && !g.kafka:
-		l.problem("", g.where, unknown("key", name, append(names(), known...), same))
+		l.problem("", g.where, unknown("key", name, append(names(), topic.ClusterSettings.Names()...), same))
 	case value.Kind != yaml.ScalarNode:
 		l.problem(name, g.where, "want one value")
 	case value.Tag == "!!null":

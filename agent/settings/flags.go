@@ -1,10 +1,11 @@
 package settings
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
+
+	"github.com/odradek/odradek/topic"
 )
 
 // AddFlags adds a flag for every setting to fs. Values stay text until Load reads them, so that a wrong value is
@@ -79,12 +80,12 @@ func (l *loader) unknownFlags(args []string) {
 	for _, arg := range args {
 		name, _, _ := strings.Cut(arg, "=")
 		bare := strings.TrimLeft(name, "-")
-		if bare == "redis-password" {
-			l.problem("", name, "secrets are not taken from the command line; use "+passwordVariable+
+		if near, _ := topic.Nearest(bare, append(names(), "redis-password")); near == "redis-password" {
+			l.problem("", name, "unknown flag; secrets are not taken from the command line, use "+passwordVariable+
 				" or --redis-password-file")
 			continue
 		}
-		if l.kafkaNames != nil && slices.Contains(l.kafkaNames.Names(), bare) {
+		if _, kafkas := topic.ClusterSettings.Find(bare); kafkas {
 			l.problem("", name, "unknown flag; did you mean --set "+bare+"=…?")
 			continue
 		}

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+
+	"github.com/odradek/odradek/topic"
 )
 
 // Sources is where Load looks, strongest first.
@@ -15,14 +17,13 @@ type Sources struct {
 	Flags   *pflag.FlagSet // parsed, with the flags of AddFlags; may be nil
 	Unknown []string       // flags on the command line that do not exist, as --name or --name=value
 	Environ []string       // as os.Environ gives it
-	Names   Names          // the cluster settings with Kafka's names; nil for none
 }
 
 // Load merges flags, environment, file and defaults and validates the result. The error is Problems: everything
 // that is wrong, in the order of the table. It reads the configuration file and the password file and touches
 // nothing else.
 func Load(from Sources) (Settings, error) {
-	l := loader{settings: Defaults(), kafkaNames: from.Names, where: map[string]string{}}
+	l := loader{settings: Defaults(), where: map[string]string{}}
 	l.unknownFlags(from.Unknown)
 	flags := l.flags(from.Flags)
 	environ := l.environ(from.Environ)
@@ -36,9 +37,9 @@ func Load(from Sources) (Settings, error) {
 }
 
 // Validate checks settings that were filled in code. The error is Problems.
-func (s Settings) Validate(kafka Names) error {
-	l := loader{settings: s, kafkaNames: kafka, where: map[string]string{}}
-	l.settings.Kafka = map[string]string{}
+func (s Settings) Validate() error {
+	l := loader{settings: s, where: map[string]string{}}
+	l.settings.Kafka = topic.Config{}
 	for _, name := range slices.Sorted(maps.Keys(s.Kafka)) {
 		l.kafka(given{name: name, value: s.Kafka[name], where: name, kafka: true})
 	}
@@ -48,11 +49,10 @@ func (s Settings) Validate(kafka Names) error {
 
 // loader carries one Load: the settings so far, what is wrong, and who set what.
 type loader struct {
-	settings   Settings
-	problems   Problems
-	kafkaNames Names
-	where      map[string]string // by setting: who gave the value that stands
-	broken     []string          // settings whose value could not be read; validate leaves them alone
+	settings Settings
+	problems Problems
+	where    map[string]string // by setting: who gave the value that stands
+	broken   []string          // settings whose value could not be read; validate leaves them alone
 }
 
 func (l *loader) problem(setting, where, text string) {
@@ -101,19 +101,19 @@ func describe(value string, err error) string {
 
 // kafka sets a cluster setting.
 func (l *loader) kafka(g given) {
-	var known []string
-	if l.kafkaNames != nil {
-		known = l.kafkaNames.Names()
+	s, ok := topic.ClusterSettings.Find(g.name)
+	switch {
+	case !ok:
+		l.problem(setName, g.where, unknown("cluster setting", g.name, topic.ClusterSettings.Names(), same))
+	case s.ReadOnly:
+		l.problem(setName, g.where, "cannot be set")
+	default:
+		if err := s.Validate(g.value); err != nil {
+			l.problem(setName, g.where, err.Error())
+			return
+		}
+		l.settings.Kafka[g.name] = g.value
 	}
-	if !slices.Contains(known, g.name) {
-		l.problem(setName, g.where, unknown("cluster setting", g.name, known, same))
-		return
-	}
-	if err := l.kafkaNames.Check(g.name, g.value); err != nil {
-		l.problem(setName, g.where, describe(g.value, err))
-		return
-	}
-	l.settings.Kafka[g.name] = g.value
 }
 
 // bucketDefault moves the default bucket along with the data directory.

@@ -1,29 +1,17 @@
 package settings
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/pflag"
+
+	"github.com/odradek/odradek/topic"
 )
-
-// someNames is a small table of cluster settings.
-type someNames struct{}
-
-func (someNames) Names() []string { return []string{"auto.create.topics.enable", "num.partitions"} }
-
-func (someNames) Check(name, value string) error {
-	if _, err := strconv.Atoi(value); name == "num.partitions" && err != nil {
-		return fmt.Errorf("is no number")
-	}
-	return nil
-}
 
 // load runs Load on a command line, an environment and the text of a file named odradek.yaml, if any.
 func load(t *testing.T, args, environ []string, file string) (Settings, error) {
@@ -39,7 +27,7 @@ func load(t *testing.T, args, environ []string, file string) (Settings, error) {
 	if err := fs.Parse(args); err != nil {
 		t.Fatal(err)
 	}
-	return Load(Sources{Flags: fs, Unknown: fs.Args(), Environ: environ, Names: someNames{}})
+	return Load(Sources{Flags: fs, Unknown: fs.Args(), Environ: environ})
 }
 
 func write(t *testing.T, path, text string) {
@@ -72,7 +60,7 @@ func TestLoad_NothingSetGivesTheDefaults(t *testing.T) {
 	if diff := cmp.Diff(Defaults(), s, cmp.AllowUnexported(Secret{})); diff != "" {
 		t.Errorf("settings (-defaults +loaded):\n%s", diff)
 	}
-	if err := s.Validate(nil); err != nil {
+	if err := s.Validate(); err != nil {
 		t.Errorf("the defaults are not valid: %v", err)
 	}
 }
@@ -135,7 +123,8 @@ func TestLoad_ReportsAllProblemsAtOnce(t *testing.T) {
 	environ := []string{"ODRADEK_FLUSHSIZE=1", "ODRADEK_COMPRESSION=gzip", "PATH=/bin"}
 	args := []string{
 		"--memori", "--memory=lots", "--node-id=0", "--listen=9092", "--slots-in-flight=99", "--flush-interval=1",
-		"--http=x:99999", "--set=num.partitions=many", "--set=nothing", "--set=auto.create.topic.enable=true",
+		"--http=x:99999", "--set=num.partitions=many", "--set=nothing",
+		"--set=inter.broker.protocol.version=3", "--set=auto.create.topic.enable=true",
 	}
 	_, err := load(t, args, environ, file)
 	wantProblems(t, err,
@@ -156,7 +145,8 @@ func TestLoad_ReportsAllProblemsAtOnce(t *testing.T) {
 		"--memory: lots is no size; write bytes or a number with a unit, as 8MiB or 64KB",
 		"odradek.yaml:3: log-level: has no value",
 		"--set: nothing is no name=value",
-		"--set num.partitions: many is no number",
+		"--set num.partitions: \"many\" is not a whole number",
+		"--set inter.broker.protocol.version: cannot be set",
 		"--set auto.create.topic.enable: unknown cluster setting; did you mean auto.create.topics.enable?",
 	)
 }
@@ -174,7 +164,7 @@ func TestLoad_ClusterSettingsOfAllSourcesMerge(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]string{"num.partitions": "8", "auto.create.topics.enable": "false"}
+	want := topic.Config{"num.partitions": "8", "auto.create.topics.enable": "false"}
 	if diff := cmp.Diff(want, s.Kafka); diff != "" {
 		t.Errorf("cluster settings (-want +got):\n%s", diff)
 	}
@@ -185,7 +175,7 @@ func TestLoad_VariableOfPairsIsSplitAtSemicolons(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]string{"num.partitions": "4", "auto.create.topics.enable": "false"}
+	want := topic.Config{"num.partitions": "4", "auto.create.topics.enable": "false"}
 	if diff := cmp.Diff(want, s.Kafka); diff != "" {
 		t.Errorf("cluster settings (-want +got):\n%s", diff)
 	}
@@ -243,8 +233,8 @@ func TestValidate_SettingsFilledInCode(t *testing.T) {
 	s.Stores.Redis = "redis://h:6379"
 	s.Memory = 64 * MiB
 	s.Flush.Size = 32 * MiB
-	s.Kafka = map[string]string{"num.partition": "1"}
-	wantProblems(t, s.Validate(someNames{}), "num.partition: unknown cluster setting; did you mean num.partitions?")
+	s.Kafka = topic.Config{"num.partition": "1"}
+	wantProblems(t, s.Validate(), "num.partition: unknown cluster setting; did you mean num.partitions?")
 	s.Kafka = nil
-	wantProblems(t, s.Validate(nil), "memory: 64MiB is too small for flush-size 32MiB; the least is 128MiB")
+	wantProblems(t, s.Validate(), "memory: 64MiB is too small for flush-size 32MiB; the least is 128MiB")
 }

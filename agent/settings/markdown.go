@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/odradek/odradek/topic"
 )
 
 // WriteMarkdown writes docs/settings.md from the table.
-func WriteMarkdown(w io.Writer, kafka Names) error {
+func WriteMarkdown(w io.Writer) error {
 	var s strings.Builder
 	s.WriteString(markdownHead)
 	defaults := Defaults()
@@ -16,15 +18,27 @@ func WriteMarkdown(w io.Writer, kafka Names) error {
 		if standard == "" {
 			standard = t.show(defaults)
 		}
-		if standard != "" && t.standard == "" {
-			standard = "`" + standard + "`"
+		if !strings.Contains(standard, " ") {
+			standard = code(standard)
 		}
 		fmt.Fprintf(&s, "| `--%s %s` | `%s` | %s | %s |\n", t.name, t.argument, variableOf(t.name), standard, t.help)
 	}
 	fmt.Fprintf(&s, "| `--%s NAME=VALUE` | `%s` | | %s |\n", setName, variableOf(setName), setHelp)
 	s.WriteString(markdownTail)
+	for _, k := range topic.ClusterSettings.All() {
+		fmt.Fprintf(&s, "| `%s` | %s | %s | %s |\n", k.Name, strings.ToLower(k.Type.String()), code(k.Default),
+			strings.ReplaceAll(k.Doc, "|", `\|`))
+	}
 	_, err := io.WriteString(w, s.String())
 	return err
+}
+
+// code sets a word as code; nothing stays nothing.
+func code(word string) string {
+	if word == "" {
+		return ""
+	}
+	return "`" + word + "`"
 }
 
 const markdownHead = `# Settings
@@ -59,13 +73,16 @@ Secrets are never flags or keys of the file, and print as ` + "`***`" + `. The R
 ` + "`ODRADEK_REDIS_PASSWORD`" + ` or from the file that ` + "`--redis-password-file`" + ` names; a URL with a password in it is refused.
 The credentials of the bucket come from the standard AWS chain.
 
+## Variables that are not settings
+
+` + "`ODRADEK_BOOTSTRAP`" + ` is the client commands' ` + "`--bootstrap`" + `; ` + "`ODRADEK_TEST_…`" + ` belong to the test suites. The
+variables that Kubernetes makes for a service named odradek (` + "`ODRADEK_SERVICE_…`, `ODRADEK_PORT…`" + `) are ignored.
+
 ## Cluster settings with Kafka's names
 
 ` + "`--set name=value`" + ` may be given many times; in ` + "`ODRADEK_SET`" + ` pairs are set off by semicolons or lines; in the file
 the names are keys like the others, or stand in a mapping under ` + "`set`" + `.
 
-## Variables that are not settings
-
-` + "`ODRADEK_BOOTSTRAP`" + ` is the client commands' ` + "`--bootstrap`" + `; ` + "`ODRADEK_TEST_…`" + ` belong to the test suites. The
-variables that Kubernetes makes for a service named odradek (` + "`ODRADEK_SERVICE_…`, `ODRADEK_PORT…`" + `) are ignored.
+| Setting | Type | Default | |
+| --- | --- | --- | --- |
 `

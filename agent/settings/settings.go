@@ -3,6 +3,8 @@ package settings
 import (
 	"log/slog"
 	"time"
+
+	"github.com/odradek/odradek/topic"
 )
 
 // Settings is what an agent runs with. The zero value is not valid: start from Defaults or Load.
@@ -18,7 +20,7 @@ type Settings struct {
 	Stores     Stores
 	Flush      Flush
 	Log        Log
-	Kafka      map[string]string // cluster settings with Kafka's names that were set; never nil after Load
+	Kafka      topic.Config // cluster settings with Kafka's names that were set; never nil after Load
 }
 
 // Network is where an agent listens and what it tells clients to connect to.
@@ -93,7 +95,7 @@ func Defaults() Settings {
 			SlotsInFlight: 16,
 		},
 		Log:   Log{Level: slog.LevelInfo, Format: "text"},
-		Kafka: map[string]string{},
+		Kafka: topic.Config{},
 	}
 	s.Stores.Bucket = bucketIn(s.DataDir)
 	return s

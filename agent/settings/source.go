@@ -1,6 +1,10 @@
 package settings
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/odradek/odradek/topic"
+)
 
 // given is one value as a person gave it.
 type given struct {
@@ -8,14 +12,6 @@ type given struct {
 	value string
 	where string // for problems
 	kafka bool   // name is one of Kafka's
-}
-
-// Names is the table of cluster settings with Kafka's names.
-type Names interface {
-	// Names lists all that can be set.
-	Names() []string
-	// Check says what is wrong with a value; the error reads after the value: `is no number`.
-	Check(name, value string) error
 }
 
 // split reads a list of name=value pairs, each of its own line or set off by semicolons.
@@ -28,3 +24,14 @@ func pair(s, where string) (given, bool) {
 	name, value, ok := strings.Cut(s, "=")
 	return given{name: strings.TrimSpace(name), value: strings.TrimSpace(value), where: where, kafka: true}, ok
 }
+
+// unknown words the problem of a name that does not exist: it names the nearest that does, if one is near.
+func unknown(what, name string, known []string, show func(string) string) string {
+	if near, ok := topic.Nearest(name, known); ok {
+		return "unknown " + what + "; did you mean " + show(near) + "?"
+	}
+	return "unknown " + what
+}
+
+// same shows a name as it is.
+func same(name string) string { return name }

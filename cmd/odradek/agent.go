@@ -14,9 +14,6 @@ import (
 // runAgent runs an agent until ctx ends.
 var runAgent = func(context.Context, settings.Settings) error { return errors.New("this build has no agent") }
 
-// clusterSettings are the names that --set takes.
-var clusterSettings settings.Names
-
 func agentCommand(w world) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "agent",
@@ -34,7 +31,7 @@ func agentCommand(w world) *cobra.Command {
 				return err
 			}
 			s, err := settings.Load(settings.Sources{
-				Flags: cmd.Flags(), Unknown: unknown, Environ: w.environ, Names: clusterSettings,
+				Flags: cmd.Flags(), Unknown: unknown, Environ: w.environ,
 			})
 			if err != nil {
 				return err
@@ -59,7 +56,7 @@ func unknownFlags(args []string) ([]string, error) {
 			continue
 		}
 		if !value {
-			return nil, usagef("odradek agent: unexpected argument %q; settings are flags", arg)
+			return nil, usagef("agent: unexpected argument %q; settings are flags", arg)
 		}
 		value = false
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/odradek/odradek/agent/ops"
@@ -103,6 +104,15 @@ func oneLine(err error) error {
 		return err
 	}
 	return errors.New(strings.Join(strings.Fields(err.Error()), " "))
+}
+
+// codeName gives the name of a broker's error code, for a cell of a table.
+func codeName(err error) string {
+	var code *kerr.Error
+	if errors.As(err, &code) {
+		return code.Message
+	}
+	return err.Error()
 }
 
 // explain words an error of a broker: its code's name and what it means, or what the broker said besides.

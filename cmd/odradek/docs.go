@@ -15,7 +15,7 @@ func docsCommand() *cobra.Command {
 	cmd.AddCommand(&cobra.Command{
 		Use: "settings", Short: "Print docs/settings.md", Args: names(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return settings.WriteMarkdown(cmd.OutOrStdout(), clusterSettings)
+			return settings.WriteMarkdown(cmd.OutOrStdout())
 		},
 	})
 	return cmd

@@ -100,7 +100,7 @@ func lagRow(l kadm.GroupMemberLag) []any {
 	}
 	switch {
 	case l.Err != nil:
-		lag = l.Err.Error()
+		lag = codeName(l.Err)
 	case l.Lag >= 0:
 		lag = fmt.Sprint(l.Lag)
 	}

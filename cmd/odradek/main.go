@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/odradek/odradek/agent/settings"
+	"github.com/odradek/odradek/topic"
 )
 
 // Exit statuses.
@@ -123,7 +124,7 @@ func subcommand(cmd *cobra.Command, args []string) error {
 		known = append(known, c.Name())
 	}
 	what := strings.TrimSpace(path(cmd) + " " + args[0])
-	if near := settings.Nearest(args[0], known); near != "" {
+	if near, ok := topic.Nearest(args[0], known); ok {
 		return usagef("%s: unknown command; did you mean %s?", what, near)
 	}
 	return usagef("%s: unknown command", what)
@@ -138,7 +139,7 @@ func flagError(cmd *cobra.Command, err error) error {
 	var known []string
 	cmd.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
 	name := missing.GetSpecifiedName()
-	if near := settings.Nearest(name, known); near != "" {
+	if near, ok := topic.Nearest(name, known); ok {
 		return usagef("--%s: unknown flag; did you mean --%s?", name, near)
 	}
 	return usagef("--%s: unknown flag", name)

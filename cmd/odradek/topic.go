@@ -169,7 +169,7 @@ func offset(o kadm.ListedOffset, ok bool) string {
 	case !ok:
 		return "-"
 	case o.Err != nil:
-		return o.Err.Error()
+		return codeName(o.Err)
 	}
 	return fmt.Sprint(o.Offset)
 }
