@@ -138,7 +138,7 @@ func (x *Index) Find(p topic.Partition, offset topic.Offset) (Entry, bool) {
 func (x *Index) From(p topic.Partition, offset topic.Offset) iter.Seq[Entry] {
 	return func(yield func(Entry) bool) {
 		r := x.rows[p]
-		if r == nil || offset >= r.end {
+		if r == nil || max(offset, r.start) >= r.end {
 			return
 		}
 		for i := r.find(max(offset, r.start)); i < len(r.extents); i++ {

@@ -135,13 +135,16 @@ func FuzzReadFooter(f *testing.F) {
 func FuzzReadExtent(f *testing.F) {
 	seedGoldens(f, func(payload []byte, footer Footer) (all [][]byte) {
 		for _, e := range footer.Extents {
-			all = append(all, payload[e.Position:e.Position+e.Length])
+			if e.Length < 4<<10 { // large inputs only slow the fuzzer down
+				all = append(all, payload[e.Position:e.Position+e.Length])
+			}
 		}
 		return all
 	})
 	f.Fuzz(func(t *testing.T, stored []byte) {
 		e := Extent{Base: math.MinInt64, Next: math.MaxInt64, Length: uint32(len(stored))}
 		_, _ = ReadExtent(e, stored)
+		stored = bytes.Clone(stored)
 		e = believe(e, stored)
 		raw, err := ReadExtent(e, stored)
 		if err == nil && len(raw) != int(e.RawLength) {
