@@ -3,6 +3,7 @@ package wal
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"iter"
 	"os"
@@ -29,7 +30,7 @@ type Recovered struct {
 
 	survey survey
 	chain  []run
-	paths  []string
+	open   func(file int) (image, io.Closer, error)
 }
 
 // CorruptError says where a ring is not what it was. It is ErrCorrupt.
@@ -118,22 +119,18 @@ func inspectRing(path string, id Identity) *Recovered {
 		r.Err = err
 		return r
 	}
-	var images []image
-	for _, name := range names {
-		f, err := os.Open(name)
+	r.Files = len(names)
+	r.open = func(file int) (image, io.Closer, error) { return openImage(names[file]) }
+	images := make([]image, len(names))
+	for i := range names {
+		m, f, err := r.open(i)
 		if err != nil {
 			r.Err = err
 			return r
 		}
 		defer f.Close()
-		info, err := f.Stat()
-		if err != nil {
-			r.Err = err
-			return r
-		}
-		images = append(images, image{name: filepath.Base(name), ReaderAt: f, size: info.Size()})
+		images[i] = m
 	}
-	r.paths, r.Files = names, len(names)
 	mark, err := readMarks(filepath.Join(path, marksName), id)
 	if err != nil {
 		r.Err = err
@@ -141,6 +138,19 @@ func inspectRing(path string, id Identity) *Recovered {
 	}
 	r.read(images, mark)
 	return r
+}
+
+func openImage(path string) (image, io.Closer, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return image{}, nil, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		f.Close()
+		return image{}, nil, err
+	}
+	return image{name: filepath.Base(path), ReaderAt: f, size: info.Size()}, f, nil
 }
 
 // read fills in what the files hold.
@@ -180,19 +190,13 @@ func highestMark(b []byte, id Identity) Position {
 func (r *Recovered) Entries() iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		for _, run := range r.chain {
-			f, err := os.Open(r.paths[run.file])
-			if err != nil {
-				yield(Entry{}, err)
-				return
-			}
-			info, err := f.Stat()
+			m, f, err := r.open(run.file)
 			if err == nil {
-				m := image{name: filepath.Base(f.Name()), ReaderAt: f, size: info.Size()}
 				err = r.runEntries(m, run, yield)
+				f.Close()
 			}
-			f.Close()
 			if err != nil {
-				if err != errStopped {
+				if !errors.Is(err, errStopped) {
 					yield(Entry{}, err)
 				}
 				return

@@ -50,7 +50,7 @@ func (w *WAL) addFile() (*slot, error) {
 // released, or a new one. When the disk is full it waits for a release, so that a full disk makes the ring
 // smaller and does not end it; every few seconds it tries again to grow.
 func (w *WAL) fileFor(ctx context.Context, sequence uint64, active *slot) (*slot, error) {
-	if active != nil && active.sequence == sequence {
+	if active.sequence == sequence {
 		return active, nil
 	}
 	for {

@@ -28,7 +28,7 @@ type run struct {
 type survey struct {
 	identity  Identity
 	fileBytes int64
-	madeMs    int64 // when the first file was made
+	madeMs    int64    // when the first file was made
 	runs      []run    // by position
 	released  Position // the highest seen in a mark or an entry
 	synced    Position // the highest seen in an entry

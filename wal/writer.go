@@ -37,7 +37,7 @@ func (w *WAL) Run(ctx context.Context) error {
 
 // writeLoop takes what is queued and writes it until the disk errs, or ctx has ended and the queue is empty.
 func (w *WAL) writeLoop(ctx context.Context) {
-	var active *slot
+	active := w.ring[0]
 	var err error
 	batch := newBatch(w.seed)
 	for {
