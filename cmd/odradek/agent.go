@@ -3,16 +3,26 @@ package main
 import (
 	"context"
 	"errors"
+	"io"
+	"log/slog"
 	"strings"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/odradek/odradek/agent/ops"
 	"github.com/odradek/odradek/agent/settings"
 )
 
-// runAgent runs an agent until ctx ends.
-var runAgent = func(context.Context, settings.Settings) error { return errors.New("this build has no agent") }
+// errNoAgent is what a build without package agent says.
+var errNoAgent = errors.New("this build has no agent")
+
+// runAgent runs an agent until ctx ends and prints its banner once it serves. It logs to slog.Default.
+var runAgent = func(_ context.Context, _ settings.Settings, _ io.Writer) error { return errNoAgent }
+
+// registerMetrics registers every metric of an agent, without running one.
+var registerMetrics = func(prometheus.Registerer) error { return errNoAgent }
 
 func agentCommand(w world) *cobra.Command {
 	cmd := &cobra.Command{
@@ -36,7 +46,9 @@ func agentCommand(w world) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return runAgent(cmd.Context(), s)
+			slog.SetDefault(ops.NewLog(cmd.ErrOrStderr(), s.Log))
+			slog.InfoContext(cmd.Context(), "agent starts", "version", version, "settings", s)
+			return runAgent(cmd.Context(), s, cmd.OutOrStdout())
 		},
 	}
 	cmd.Flags().SortFlags = false

@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/spf13/cobra"
 
+	"github.com/odradek/odradek/agent/ops"
 	"github.com/odradek/odradek/agent/settings"
 )
 
@@ -16,6 +17,15 @@ func docsCommand() *cobra.Command {
 		Use: "settings", Short: "Print docs/settings.md", Args: names(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return settings.WriteMarkdown(cmd.OutOrStdout())
+		},
+	}, &cobra.Command{
+		Use: "metrics", Short: "Print docs/metrics.md", Args: names(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var catalogue ops.Catalogue
+			if err := registerMetrics(&catalogue); err != nil {
+				return err
+			}
+			return catalogue.WriteMarkdown(cmd.OutOrStdout())
 		},
 	})
 	return cmd

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
+	"log/slog"
 	"strings"
 	"testing"
 
@@ -94,25 +96,26 @@ func TestAgent_SettingsProblemsAreToldAtOnceWithoutSecrets(t *testing.T) {
 
 func TestAgent_RunsWithTheSettingsOfFlagsAndEnvironment(t *testing.T) {
 	var ran settings.Settings
-	replace(t, func(_ context.Context, s settings.Settings) error { ran = s; return nil })
+	replace(t, func(_ context.Context, s settings.Settings, _ io.Writer) error { ran = s; return nil })
 	got := odradekIn(t, world{args: []string{"agent", "--pprof", "--set", "num.partitions=2"}, environ: []string{"ODRADEK_ZONE=a"}})
 	if got.status != exitOK || !ran.Network.Pprof || ran.Zone != "a" || ran.Kafka["num.partitions"] != "2" {
 		t.Errorf("status %d %s, ran with %+v", got.status, got.err, ran)
 	}
 }
 
-func TestAgent_AnErrorIsOneLineAndStatus1(t *testing.T) {
-	replace(t, func(context.Context, settings.Settings) error { return errors.New("bucket: away") })
-	if got := odradek(t, "agent"); got.status != exitError || got.err != "odradek: bucket: away\n" {
+func TestAgent_AnErrorIsTheLastLineAndStatus1(t *testing.T) {
+	replace(t, func(context.Context, settings.Settings, io.Writer) error { return errors.New("bucket: away") })
+	if got := odradek(t, "agent"); got.status != exitError || !strings.HasSuffix(got.err, "\nodradek: bucket: away\n") {
 		t.Errorf("got %+v", got)
 	}
 }
 
 // replace puts another agent in the place of the real one for the length of a test.
-func replace(t *testing.T, with func(context.Context, settings.Settings) error) {
+func replace(t *testing.T, with func(context.Context, settings.Settings, io.Writer) error) {
 	t.Helper()
 	before := runAgent
-	t.Cleanup(func() { runAgent = before })
+	log := slog.Default()
+	t.Cleanup(func() { runAgent = before; slog.SetDefault(log) })
 	runAgent = with
 }
 
