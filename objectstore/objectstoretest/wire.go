@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/odradek/odradek/objectstore"
@@ -38,6 +39,12 @@ func (w *wire) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	rw.Header().Set("Content-Type", "application/xml")
 	rw.WriteHeader(w.status)
 	io.WriteString(rw, w.body)
+}
+
+func (w *wire) requests() []request {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.seen
 }
 
 func errorBody(code string) string {
@@ -77,8 +84,8 @@ func RunWire(t *testing.T, open func(t *testing.T, endpoint string) objectstore.
 			if err == nil || errors.Is(err, objectstore.ErrExists) != a.exists || errors.Is(err, objectstore.ErrNotFound) {
 				t.Errorf("create answered %d %s: %v; want ErrExists: %t", a.status, a.code, err, a.exists)
 			}
-			if len(w.seen) != 1 {
-				t.Errorf("create answered %d %s was sent %d times, want once", a.status, a.code, len(w.seen))
+			if len(w.requests()) != 1 {
+				t.Errorf("create answered %d %s was sent %d times, want once", a.status, a.code, len(w.requests()))
 			}
 		})
 	}
@@ -92,8 +99,8 @@ func RunWire(t *testing.T, open func(t *testing.T, endpoint string) objectstore.
 	t.Run("Get_TruncatedAnswer", func(t *testing.T) { wireTruncated(t, open) })
 	t.Run("Get_RetriesABusyStore", func(t *testing.T) {
 		w, s := serve(t, 503, errorBody("SlowDown"))
-		if _, err := s.Get(t.Context(), "k"); err == nil || len(w.seen) < 2 || len(w.seen) > 5 {
-			t.Errorf("get of a busy store: %d attempts, %v; want a few and an error", len(w.seen), err)
+		if _, err := s.Get(t.Context(), "k"); err == nil || len(w.requests()) < 2 || len(w.requests()) > 5 {
+			t.Errorf("get of a busy store: %d attempts, %v; want a few and an error", len(w.requests()), err)
 		}
 	})
 }
@@ -104,10 +111,10 @@ func wireCreate(t *testing.T, w *wire, s objectstore.Store) {
 	if err := s.Create(t.Context(), "journal/1", body); err != nil {
 		t.Fatal(err)
 	}
-	if len(w.seen) != 1 {
-		t.Fatalf("%d requests for one create", len(w.seen))
+	if len(w.requests()) != 1 {
+		t.Fatalf("%d requests for one create", len(w.requests()))
 	}
-	r := w.seen[0]
+	r := w.requests()[0]
 	if r.method != http.MethodPut || r.path != "/bucket/pre/fix/journal/1" || string(r.body) != "123456789" {
 		t.Errorf("sent %s %s %q", r.method, r.path, r.body)
 	}
@@ -132,13 +139,10 @@ func wireCreate(t *testing.T, w *wire, s objectstore.Store) {
 
 // wireCut has the store drop the connection after it read the body: a lost answer.
 func wireCut(t *testing.T, open func(*testing.T, string) objectstore.Store) {
-	var mu sync.Mutex
-	bodies := 0
+	var bodies atomic.Int64
 	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		io.Copy(io.Discard, r.Body)
-		mu.Lock()
-		bodies++
-		mu.Unlock()
+		bodies.Add(1)
 		panic(http.ErrAbortHandler)
 	}))
 	t.Cleanup(server.Close)
@@ -147,8 +151,8 @@ func wireCut(t *testing.T, open func(*testing.T, string) objectstore.Store) {
 	if err == nil || errors.Is(err, objectstore.ErrExists) {
 		t.Errorf("create whose answer was lost: %v, want an error", err)
 	}
-	if bodies != 1 {
-		t.Errorf("create whose answer was lost was sent %d times, want once", bodies)
+	if n := bodies.Load(); n != 1 {
+		t.Errorf("create whose answer was lost was sent %d times, want once", n)
 	}
 }
 

@@ -30,6 +30,7 @@ func TestCreate_KeepsTheSigningTimeOfItsFirstAttempt(t *testing.T) {
 	if err := s.Create(t.Context(), "k", objectstore.NewBody([]byte("x"))); err != nil {
 		t.Fatal(err)
 	}
+	server.Close() // its handlers have ended
 	const want = "20260102T030405Z"
 	if len(dates) != 3 || dates[0] != want || dates[1] != want || dates[2] == want {
 		t.Errorf("signed at %q; want twice %s and then the time of the call", dates, want)
