@@ -3,6 +3,7 @@ package ops
 import (
 	"fmt"
 	"io"
+	"net"
 	"strings"
 )
 
@@ -13,7 +14,7 @@ type Banner struct {
 	NodeID    int32
 	Kafka     string // host:port clients connect to
 	KafkaFrom string // where that address was found
-	HTTP      string // host:port of health and metrics, "" if there is none
+	HTTP      string // host:port that health and metrics listen on, "" if there is none
 	Zone      string // "" if there is none
 	Bucket    string // URL without credentials
 	Index     string // `in memory` or the Redis URL
@@ -33,9 +34,13 @@ func (b Banner) Write(w io.Writer) error {
 		fmt.Fprintf(&s, "  %-8s %s\n", name, value)
 	}
 	fmt.Fprintf(&s, "odradek %s, node %d of cluster %s\n\n", b.Version, b.NodeID, b.Cluster)
-	line("kafka", b.Kafka, b.KafkaFrom)
+	from := b.KafkaFrom
+	if from == "--listen" { // nothing to tell: it is where the agent was told to listen
+		from = ""
+	}
+	line("kafka", b.Kafka, from)
 	if b.HTTP != "" {
-		line("http", "http://"+b.HTTP, "/livez /readyz /metrics")
+		line("http", "http://"+browsable(b.HTTP), "/livez /readyz /metrics")
 	}
 	line("zone", b.Zone, "")
 	line("bucket", b.Bucket, "")
@@ -49,6 +54,15 @@ func (b Banner) Write(w io.Writer) error {
 		bootstrap, bootstrap)
 	_, err := io.WriteString(w, s.String())
 	return err
+}
+
+// browsable gives an address that a browser on this machine can open: every address is also localhost's.
+func browsable(listen string) string {
+	host, port, err := net.SplitHostPort(listen)
+	if err == nil && (host == "" || host == "0.0.0.0" || host == "::") {
+		return net.JoinHostPort("localhost", port)
+	}
+	return listen
 }
 
 // DefaultBootstrap is the address that client commands use when told nothing.

@@ -14,7 +14,7 @@ import (
 func TestBanner_SaysWhatIsServedWhereItIsStoredAndWhatToTry(t *testing.T) {
 	var out bytes.Buffer
 	err := Banner{
-		Version: "1.0.0", Cluster: "odradek", NodeID: 1, Kafka: "127.0.0.1:9092", HTTP: "127.0.0.1:8080",
+		Version: "1.0.0", Cluster: "odradek", NodeID: 1, Kafka: "127.0.0.1:9092", KafkaFrom: "--listen", HTTP: ":8080",
 		Bucket: "file:///srv/odradek-data/bucket", Index: "in memory", WAL: "./odradek-data/wal, 512MiB",
 	}.Write(&out)
 	if err != nil {
@@ -23,7 +23,7 @@ func TestBanner_SaysWhatIsServedWhereItIsStoredAndWhatToTry(t *testing.T) {
 	want := `odradek 1.0.0, node 1 of cluster odradek
 
   kafka    127.0.0.1:9092
-  http     http://127.0.0.1:8080  (/livez /readyz /metrics)
+  http     http://localhost:8080  (/livez /readyz /metrics)
   bucket   file:///srv/odradek-data/bucket
   index    in memory
   wal      ./odradek-data/wal, 512MiB
