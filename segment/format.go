@@ -52,7 +52,7 @@ const (
 	tableEntry     = 24
 	flagContinued  = 1
 	packedBlockRaw = 128 << 10 // a packed block holds at most this much
-	plainBlockRaw  = 256 << 10 // an unpacked block is closed when it holds this much
+	plainBlockRaw  = 256 << 10 // a block of codec none holds at most this much, or one larger batch
 )
 
 // Caps. A slot is one PUT of at most 64 MiB (S2), of which 4 KiB are kept for the slot's envelope.
@@ -128,8 +128,7 @@ type Summary struct {
 	Recent []SlotExtents  // of at most 63 slots before this one, rising
 }
 
-// Footer says what a payload holds. It names its journal and slot: an object under another's key is recognised, so that
-// what counts is decided by the key alone (I2).
+// Footer says what a payload holds.
 type Footer struct {
 	Journal   topic.JournalID
 	Slot      topic.Slot
@@ -139,6 +138,15 @@ type Footer struct {
 	LogStarts []LogStart
 	Releases  []Release
 	Summary   *Summary // nil but every 64th slot
+}
+
+// At says whether the footer belongs where it was found. The object that holds slot k of a journal was made for that slot
+// and no other; one that a copy or a restore put elsewhere is refused here and never counts (I2). Error: ErrCorrupt.
+func (f *Footer) At(journal topic.JournalID, slot topic.Slot) error {
+	if f.Journal != journal || f.Slot != slot {
+		return fmt.Errorf("%w: footer of slot %d of journal %s, want slot %d of %s", ErrCorrupt, f.Slot, f.Journal, slot, journal)
+	}
+	return nil
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -231,6 +239,8 @@ func ReadTable(e Extent, prefix []byte) ([]Block, error) {
 	if size > int64(len(prefix)) {
 		return nil, &ShortError{Need: size}
 	}
+	// From here on the table is what the footer was written with, and each block is what the table says: bytes that were
+	// visible once never read differently (I5).
 	if have := crc32.Checksum(prefix[:size], castagnoli); have != e.CRC32C {
 		return nil, fmt.Errorf("%w: block table crc %08x, want %08x", ErrCorrupt, have, e.CRC32C)
 	}

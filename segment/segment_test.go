@@ -313,6 +313,19 @@ func TestRelease_BuffersMayBeUsedAgain(t *testing.T) {
 	}
 }
 
+func TestAt_AnObjectUnderAnothersKeyIsRefused(t *testing.T) {
+	f := Footer{Journal: topic.JournalID{1}, Slot: 5}
+	if err := f.At(topic.JournalID{1}, 5); err != nil {
+		t.Error(err)
+	}
+	if err := f.At(topic.JournalID{1}, 6); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("another slot: %v", err)
+	}
+	if err := f.At(topic.JournalID{2}, 5); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("another journal: %v", err)
+	}
+}
+
 func TestReadFooter_SaysHowMuchItNeeds(t *testing.T) {
 	payload := payloadOf(mustBuild(t, fullFooter(), mixedRuns(), S2))
 	size := int64(len(payload))
