@@ -182,7 +182,7 @@ func TestSetStart_ANewPartitionMayBeginAnywhere(t *testing.T) {
 
 // The whole index against a plain list, at random.
 func TestIndex_AgreesWithAPlainList(t *testing.T) {
-	for seed := range uint64(30) {
+	for seed := range uint64(10) {
 		r := rand.New(rand.NewPCG(seed, 9))
 		x, model := New(), []Entry(nil)
 		var start, end topic.Offset
@@ -207,8 +207,8 @@ func TestIndex_AgreesWithAPlainList(t *testing.T) {
 					young = append(young, e)
 				}
 			}
-			if diff := cmp.Diff(young, slices.Collect(x.FindByTime(p0, ms))); diff != "" {
-				t.Fatalf("seed %d step %d, from %d ms: %s", seed, step, ms, diff)
+			if got := slices.Collect(x.FindByTime(p0, ms)); !slices.Equal(got, young) {
+				t.Fatalf("seed %d step %d, from %d ms: %s", seed, step, ms, cmp.Diff(young, got))
 			}
 			if got := slices.Collect(x.From(p0, 0)); !slices.Equal(got, model) {
 				t.Fatalf("seed %d step %d: %d extents, want %d", seed, step, len(got), len(model))
