@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 
-	"github.com/odradek/odradek/sequence"
 	"github.com/odradek/odradek/topic"
 )
 
