@@ -39,7 +39,9 @@ func (s *Store) Listen(ctx context.Context, heard func(metadata.Kinds)) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		s.log.Warn("doorbell lost, listening again", slog.Duration("pause", pause), slog.String("error", err.Error()))
+		if pause == retryFirst { // once per loss
+			s.log.Warn("doorbell lost, listening again", slog.String("error", err.Error()))
+		}
 		timer := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():

@@ -78,17 +78,21 @@ func (c Config) options() (*goredis.Options, error) {
 		return nil, errors.Join(append(problems, fmt.Errorf("%w: the URL holds a password: set ODRADEK_REDIS_PASSWORD or --redis-password-file instead", ErrConfig))...)
 	}
 	if u.Scheme != "redis" && u.Scheme != "rediss" {
-		problems = append(problems, fmt.Errorf("%w: the URL starts with %q: want redis:// or rediss://", ErrConfig, u.Scheme))
-	} else if _, err := goredis.ParseURL(c.URL); err != nil {
+		return nil, errors.Join(append(problems, fmt.Errorf("%w: the URL starts with %q: want redis:// or rediss://", ErrConfig, u.Scheme))...)
+	}
+	options, err := goredis.ParseURL(c.URL)
+	if err != nil {
 		problems = append(problems, fmt.Errorf("%w: %w", ErrConfig, err))
 	}
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)
 	}
-	options, err := goredis.ParseURL(c.URL)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
-	}
+	c.tune(options)
+	return options, nil
+}
+
+// tune sets what the URL does not say.
+func (c Config) tune(options *goredis.Options) {
 	timeout := c.Timeout
 	if timeout <= 0 {
 		timeout = 3 * time.Second
@@ -108,7 +112,6 @@ func (c Config) options() (*goredis.Options, error) {
 		}
 		options.TLSConfig = tlsConfig
 	}
-	return options, nil
 }
 
 // ready checks once that Redis is fit.
