@@ -118,6 +118,9 @@ func checkKilled(t *testing.T, path string, id Identity, synced, released int) {
 		t.Fatalf("recover: %+v, %v", rings, err)
 	}
 	got := payloads(t, rings[0])
+	if err := dir.Remove(id); err != nil {
+		t.Fatal(err)
+	}
 	if len(got) == 0 {
 		if synced > released {
 			t.Fatalf("nothing recovered, want [%d, %d)", released, synced)
@@ -135,8 +138,5 @@ func checkKilled(t *testing.T, path string, id Identity, synced, released int) {
 	}
 	if synced > released && (first > released || first+len(got) < synced) {
 		t.Fatalf("recovered [%d, %d), want all of [%d, %d)", first, first+len(got), released, synced)
-	}
-	if err := dir.Remove(id); err != nil {
-		t.Fatal(err)
 	}
 }
