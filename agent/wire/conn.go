@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -75,22 +76,19 @@ func (c *conn) drain() {
 	_ = c.net.SetReadDeadline(time.Unix(1, 0))
 }
 
-// guard runs one half of a connection. A refused frame lets earlier replies leave; any other end, a panic of ours
-// included, gives the connection up.
+// guard runs one half of a connection. A refused frame lets earlier replies leave; any other end gives the connection
+// up.
 func (c *conn) guard(half func() error) {
-	defer func() {
-		if p := recover(); p != nil {
-			c.server.metrics.refused.WithLabelValues("panic").Inc()
-			c.log.Error("connection closed by a defect", "panic", p, "stack", string(debug.Stack()))
-			c.cancel()
-		}
-	}()
 	err := half()
 	var r *refusal
 	switch {
 	case err == nil, errors.Is(err, errDraining):
 	case errors.As(err, &r):
 		c.server.metrics.refused.WithLabelValues(r.reason).Inc()
+		if r.reason == defect {
+			c.log.Error("connection closed by a defect", "error", err)
+			break
+		}
 		c.log.Debug("frame refused", "reason", r.reason, "error", err, "software", c.info.Software)
 	default:
 		if !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) && !errors.Is(err, context.Canceled) {
@@ -109,8 +107,7 @@ func (c *conn) read(ctx, alive context.Context) error {
 			return err
 		}
 		p := pending{frame: frame, api: api.KeyName(frame.Bytes), start: time.Now()}
-		p.reply, err = c.server.handler.Handle(alive, &c.info, frame)
-		if err != nil {
+		if p.reply, err = c.admit(alive, frame); err != nil {
 			frame.Release()
 			return refuse(err)
 		}
@@ -126,6 +123,22 @@ func (c *conn) read(ctx, alive context.Context) error {
 			frame.Release()
 			return alive.Err()
 		}
+	}
+}
+
+// admit calls the handler. A panic of ours is turned into a refusal: it costs one connection and not the agent.
+func (c *conn) admit(alive context.Context, frame *api.Frame) (reply api.Reply, err error) {
+	defer recovered(&err)
+	return c.server.handler.Handle(alive, &c.info, frame)
+}
+
+// defect is the reason of a refusal that stands for a panic.
+const defect = "panic"
+
+// recovered turns a panic of its caller into a refusal.
+func recovered(err *error) {
+	if p := recover(); p != nil {
+		*err = &refusal{defect, fmt.Errorf("%v\n%s", p, debug.Stack())}
 	}
 }
 

@@ -26,7 +26,7 @@ func (c *conn) write(alive context.Context) error {
 }
 
 func (c *conn) answer(alive context.Context, p pending) error {
-	reply, err := p.reply(alive)
+	reply, err := makeReply(alive, p)
 	if err != nil {
 		return refuse(err)
 	}
@@ -34,6 +34,11 @@ func (c *conn) answer(alive context.Context, p pending) error {
 		return nil
 	}
 	return c.send(reply)
+}
+
+func makeReply(alive context.Context, p pending) (reply net.Buffers, err error) {
+	defer recovered(&err)
+	return p.reply(alive)
 }
 
 // writeAtOnce is how many bytes of a reply must leave within StallTimeout: a slow reader gets its answer, a reader
