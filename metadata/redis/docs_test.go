@@ -38,7 +38,7 @@ func TestDocs_ListEveryKey(t *testing.T) {
 	if err != nil || len(keys) < 10 {
 		t.Fatalf("keys %q, %v", keys, err)
 	}
-	rename := strings.NewReplacer("{"+cluster+"}", "{c}", ":1:", ":<g>:", journalA.String(), "<journal>", events.String(), "<partition>")
+	rename := strings.NewReplacer("{"+cluster+"}:1:", "{c}:<g>:", "{"+cluster+"}", "{c}", journalA.String(), "<journal>", events.String(), "<partition>")
 	for _, key := range keys {
 		kind := a.Type(ctx, key).Val()
 		name := strings.Replace(rename.Replace(key), "copies:1:", "copies:<kind>:", 1)
