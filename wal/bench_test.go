@@ -160,6 +160,37 @@ func BenchmarkGrowingFile(b *testing.B) {
 	})
 }
 
+// BenchmarkPreallocatedFile is what the first use of a file of the ring costs, before all its blocks were written
+// once; making the file is part of it.
+func BenchmarkPreallocatedFile(b *testing.B) {
+	b.Run("64KiB-sync", func(b *testing.B) {
+		payload := bytes.Repeat([]byte{0xa5}, benchEntry)
+		path := filepath.Join(b.TempDir(), "new")
+		var f File
+		at := int64(0)
+		measure(b, benchEntry, func() {
+			if at%(64<<20) == 0 {
+				if f != nil {
+					f.Close()
+				}
+				var err error
+				if f, err = (OSDisk{}).Create(path, 64<<20); err != nil {
+					b.Fatal(err)
+				}
+				at = 0
+			}
+			if err := f.WriteAt([][]byte{payload}, at); err != nil {
+				b.Fatal(err)
+			}
+			if err := f.Sync(); err != nil {
+				b.Fatal(err)
+			}
+			at += benchEntry
+		})
+		f.Close()
+	})
+}
+
 // BenchmarkRecover reads a full ring of 128 MiB.
 func BenchmarkRecover(b *testing.B) {
 	disk := newMemoryDisk()

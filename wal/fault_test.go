@@ -186,6 +186,23 @@ func TestSynced_WaitersShareOneFsync(t *testing.T) {
 	})
 }
 
+func TestSynced_WhatIsReleasedNeedsNoFsync(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := newMemoryDisk()
+		o := openTest(t, disk, Config{FileBytes: 8 << 10, MaxBytes: 16 << 10}, false)
+		pos := mustAppend(t, o.WAL, []byte("counts before it is written"))
+		before := disk.syncs
+		go func() {
+			time.Sleep(time.Second)
+			o.Release(pos)
+		}()
+		mustSync(t, o.WAL, pos)
+		if n := disk.syncs - before; n != 0 {
+			t.Errorf("%d fsyncs, want none", n)
+		}
+	})
+}
+
 func TestReserve_WaitsForRelease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := openTest(t, newMemoryDisk(), Config{FileBytes: 8 << 10, MaxBytes: 16 << 10}, true)

@@ -24,7 +24,7 @@ func (w *WAL) syncLoop(stop <-chan struct{}) {
 func (w *WAL) syncOnce() error {
 	w.mu.Lock()
 	target := w.written
-	if w.wanted <= w.synced || target <= w.synced || w.counters.diskErr != nil {
+	if w.wanted <= max(w.synced, w.space.released) || target <= w.synced || w.counters.diskErr != nil {
 		w.mu.Unlock()
 		return nil
 	}

@@ -35,7 +35,7 @@ type WAL struct {
 	err       error // not nil once closed for good
 
 	wrote  broadcast // written grew
-	fsyncs broadcast // synced grew
+	fsyncs broadcast // synced or released grew
 	freed  broadcast // released grew, or the ring may grow again
 }
 
@@ -101,12 +101,12 @@ func (w *WAL) Written(ctx context.Context, pos Position) error {
 	return w.wait(ctx, &w.wrote, func() bool { return w.written >= pos })
 }
 
-// Synced waits until the entry that ends at pos, and all before it that are not released, are durable. One
-// fdatasync at a time serves everybody who waits for a position written before it began; without a caller
+// Synced waits until the entry that ends at pos and all before it are durable, or released and so durable in the
+// bucket. One fdatasync at a time serves everybody who waits for a position written before it began; without a caller
 // here nothing is synced. After ErrClosed it is unknown whether the entry is durable.
 func (w *WAL) Synced(ctx context.Context, pos Position) error {
 	return w.wait(ctx, &w.fsyncs, func() bool {
-		if w.synced >= pos {
+		if max(w.synced, w.space.released) >= pos {
 			return true
 		}
 		w.wanted = max(w.wanted, min(pos, w.space.end))
@@ -144,6 +144,7 @@ func (w *WAL) Release(pos Position) {
 		return
 	}
 	w.freed.notify()
+	w.fsyncs.notify()
 	w.grant()
 }
 

@@ -41,10 +41,11 @@ func (w *WAL) writeLoop(ctx context.Context) {
 	var err error
 	batch := newBatch(w.seed)
 	for {
-		entries := w.take(ctx)
-		if len(entries) == 0 {
+		taken := w.take(ctx)
+		if len(taken) == 0 {
 			return
 		}
+		entries := taken
 		for len(entries) > 0 && w.diskError() == nil {
 			active, err = w.fileFor(ctx, uint64(entries[0].start)/uint64(w.config.FileBytes), active)
 			if err != nil {
@@ -56,6 +57,8 @@ func (w *WAL) writeLoop(ctx context.Context) {
 			}
 			entries = entries[n:]
 		}
+		clear(taken) // it will be the queue again, and must not hold buffers until then
+		batch.reset(0)
 	}
 }
 
