@@ -52,12 +52,30 @@ func (rt *Router) metadata(_ context.Context, c *call, req *kmsg.MetadataRequest
 			}
 			return resp, nil
 		}
+		// A topic named again is answered once, as Kafka does: a short request must not ask for a long answer many times.
+		seen := make(map[topicName]bool, len(req.Topics))
 		for i := range req.Topics {
-			resp.Topics = append(resp.Topics, m.requested(&req.Topics[i]))
+			t := &req.Topics[i]
+			name := topicName{id: t.TopicID, null: t.Topic == nil, name: stringOf(t.Topic)}
+			if !seen[name] {
+				resp.Topics = append(resp.Topics, m.requested(t))
+			}
+			seen[name] = true
 		}
 		return resp, nil
 	}, nil
 }
+
+// topicName is how a Metadata request names a topic.
+type topicName struct {
+	id   topic.ID
+	name string
+	null bool
+}
+
+// maxAutoCreate bounds the topics that one request creates by naming them; the others are created when it is repeated,
+// which LEADER_NOT_AVAILABLE makes clients do.
+const maxAutoCreate = 100
 
 // describing is one Metadata request.
 type describing struct {
@@ -74,6 +92,7 @@ func (m *describing) autoCreate(ctx context.Context) error {
 		return nil
 	}
 	var create []NewTopic
+	m.failed = map[string]int16{}
 	named := map[string]bool{}
 	for _, t := range m.req.Topics {
 		if t.Topic == nil || t.TopicID != [16]byte{} || named[*t.Topic] || topic.ValidateName(*t.Topic) != nil {
@@ -83,12 +102,15 @@ func (m *describing) autoCreate(ctx context.Context) error {
 			continue
 		}
 		named[*t.Topic] = true
+		if len(create) == maxAutoCreate {
+			m.failed[*t.Topic] = kerr.LeaderNotAvailable.Code
+			continue
+		}
 		create = append(create, NewTopic{Name: *t.Topic, Partitions: m.rt.defaultPartitions(m.state)})
 	}
 	if len(create) == 0 {
 		return nil
 	}
-	m.failed = map[string]int16{}
 	for i, created := range m.rt.Admin.CreateTopics(ctx, create) {
 		if created.Err != nil && !errors.Is(created.Err, cluster.ErrTopicExists) {
 			m.rt.log.Warn("topic was not created automatically", "topic", create[i].Name, "error", created.Err)

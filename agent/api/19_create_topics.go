@@ -25,6 +25,9 @@ func withTimeout(ctx context.Context, c *call, millis int32) (context.Context, c
 // with one append to the control log.
 const minAdminTimeout = 1000
 
+// maxNewTopics bounds the topics of one request, as Kafka's controller does.
+const maxNewTopics = 10_000
+
 // createTopics creates topics, or only checks whether it could. Replication factors and assignments are accepted and
 // shown in the answer: the bucket replicates, and agents share partitions out by themselves.
 func (rt *Router) createTopics(_ context.Context, c *call, req *kmsg.CreateTopicsRequest) (answer, error) {
@@ -40,7 +43,9 @@ func (rt *Router) createTopics(_ context.Context, c *call, req *kmsg.CreateTopic
 		for i := range req.Topics {
 			t := &req.Topics[i]
 			n, out := rt.newTopic(state, t)
-			if named[t.Topic] > 1 {
+			if len(req.Topics) > maxNewTopics {
+				refuseTopic(&out, kerr.PolicyViolation.Code, fmt.Sprintf("a request creates at most %d topics", maxNewTopics))
+			} else if named[t.Topic] > 1 {
 				refuseTopic(&out, kerr.InvalidRequest.Code, "the topic is named twice")
 			}
 			if out.ErrorCode == 0 && !req.ValidateOnly {

@@ -19,8 +19,13 @@ func init() { register(1, 4, (*Router).describeConfigs) }
 func (rt *Router) describeConfigs(_ context.Context, _ *call, req *kmsg.DescribeConfigsRequest) (answer, error) {
 	resp := kmsg.NewPtrDescribeConfigsResponse()
 	d := describingConfigs{rt: rt, state: rt.Cluster.State(), synonyms: req.IncludeSynonyms, docs: req.IncludeDocumentation}
+	seen := map[string]bool{} // a resource named again is answered once
 	for i := range req.Resources {
-		resp.Resources = append(resp.Resources, d.resource(&req.Resources[i]))
+		key := fmt.Sprintf("%d %s", req.Resources[i].ResourceType, req.Resources[i].ResourceName)
+		if !seen[key] {
+			resp.Resources = append(resp.Resources, d.resource(&req.Resources[i]))
+		}
+		seen[key] = true
 	}
 	return now(resp), nil
 }

@@ -64,7 +64,7 @@ func New(host string, port int32) *Fake {
 	return f
 }
 
-// Engines is the fake as the router takes it.
+// Engines is the fake as the router takes it. It coordinates no group.
 func (f *Fake) Engines() api.Engines {
 	return api.Engines{Log: f, Reader: f, Offsets: f, Cluster: f, Admin: f, Coordinators: f, Groups: f.Groups}
 }
