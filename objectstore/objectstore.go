@@ -28,8 +28,8 @@ type Store interface {
 	Create(ctx context.Context, key string, body Body) error
 	// Get returns the whole object. The caller owns the slice.
 	Get(ctx context.Context, key string) ([]byte, error)
-	// GetRange returns exactly length bytes from offset on, or ErrRange when the object does not hold them all or
-	// length is not positive. A negative offset counts from the end, and then length is ignored:
+	// GetRange returns length bytes from offset on, fewer where the object ends before, as HTTP does; ErrRange when it
+	// ends at or before offset, or length is not positive. A negative offset counts from the end, and then length is ignored:
 	// GetRange(ctx, key, -64, 0) gives the last 64 bytes, or the whole object if it is shorter.
 	GetRange(ctx context.Context, key string, offset, length int64) ([]byte, error)
 	// Head returns size and age.

@@ -13,10 +13,10 @@ func Range(size, offset, length int64) (from, to int64, err error) {
 	if offset < 0 {
 		return max(0, size+offset), size, nil
 	}
-	if length <= 0 || offset > size || length > size-offset {
+	if length <= 0 || offset >= size {
 		return 0, 0, fmt.Errorf("%w: %d bytes at %d of %d", ErrRange, length, offset, size)
 	}
-	return offset, offset + length, nil
+	return offset, offset + min(length, size-offset), nil
 }
 
 // RangeHeader is the HTTP Range header of a GetRange. A length that is not positive is ErrRange.

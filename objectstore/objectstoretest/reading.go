@@ -23,6 +23,9 @@ func rangeInside(t *testing.T, s objectstore.Store) {
 		{0, 1000, data},
 		{999, 1, data[999:]},
 		{100, 250, data[100:350]},
+		{999, 2, data[999:]},
+		{0, 1001, data},
+		{0, 1 << 40, data},
 		{-1, 0, data[999:]},
 		{-64, 0, data[936:]},
 		{-64, 7, data[936:]},
@@ -39,7 +42,7 @@ func rangeInside(t *testing.T, s objectstore.Store) {
 
 func rangeOutside(t *testing.T, s objectstore.Store) {
 	create(t, s, "thousand", objectstore.NewBody(pattern(1000)))
-	for _, r := range [][2]int64{{1000, 1}, {1001, 1}, {999, 2}, {0, 1001}, {1 << 40, 1}, {0, 1 << 40}, {0, 0}, {10, -1}} {
+	for _, r := range [][2]int64{{1000, 1}, {1001, 1}, {1 << 40, 1}, {0, 0}, {10, -1}} {
 		got, err := s.GetRange(t.Context(), "thousand", r[0], r[1])
 		if !errors.Is(err, objectstore.ErrRange) {
 			t.Errorf("range %d+%d of 1000 bytes: %d bytes, %v; want ErrRange", r[0], r[1], len(got), err)
