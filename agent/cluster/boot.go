@@ -140,6 +140,9 @@ func (e *Engine) open(ctx context.Context, id topic.JournalID, dead []ended, h H
 		return err
 	}
 	if outcomes[0].Void {
+		if j, ok := e.State().OpenJournalOf(e.cfg.NodeID); ok && e.cfg.NodeID != 0 {
+			return fmt.Errorf("%w: %d belongs to journal %s; stop that agent or choose another --node-id", ErrNodeID, j.NodeID, j.ID)
+		}
 		return fmt.Errorf("open journal %s: %w: %s", id, ErrVoid, outcomes[0].Why)
 	}
 	return nil
@@ -161,7 +164,7 @@ func sealRecord(s *control.State, d ended, to topic.JournalID, h History) contro
 func (e *Engine) replaced(ctx context.Context, mine func(topic.JournalID) bool) ([]*control.Journal, error) {
 	var out, foreign []*control.Journal
 	for _, j := range e.State().OpenJournals() {
-		if e.cfg.Alone || mine(j.ID) || (e.cfg.NodeID != 0 && j.NodeID == e.cfg.NodeID && mine(j.ID)) {
+		if e.cfg.Alone || mine(j.ID) {
 			out = append(out, j)
 		} else {
 			foreign = append(foreign, j)

@@ -19,6 +19,10 @@ var (
 	ErrForeign = errors.New("bucket holds keys but no control/0")
 	// ErrVoid says that a control record was overtaken by another one and means nothing.
 	ErrVoid = errors.New("control record void")
+	// ErrNodeID says that another open journal has the node id that was asked for.
+	ErrNodeID = errors.New("node id is in use")
+	// ErrUnreadable says that a newer build wrote records that this one does not know.
+	ErrUnreadable = control.ErrUnknownRecord
 	// ErrTopicExists, ErrUnknownTopic and ErrCollision are about the names of topics.
 	ErrTopicExists  = errors.New("topic exists")
 	ErrUnknownTopic = errors.New("unknown topic")

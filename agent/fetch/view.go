@@ -34,6 +34,7 @@ type Engine struct {
 
 	mu      sync.RWMutex // guards all below; never held across I/O
 	index   *index.Index
+	deleted map[topic.ID]struct{} // topics whose extents are passed over
 	waiting map[topic.Partition]map[*waiter]struct{}
 }
 
@@ -57,6 +58,7 @@ func New(store objectstore.Store, cfg Config) *Engine {
 		chunks:  cache.New[chunkKey, []byte](cfg.CatchUpBytes / 2),
 		extents: cache.New[extentKey, [][]byte](cfg.CatchUpBytes / 2),
 		index:   index.New(),
+		deleted: make(map[topic.ID]struct{}),
 		waiting: make(map[topic.Partition]map[*waiter]struct{}),
 	}
 }
@@ -68,15 +70,13 @@ func (e *Engine) Add(journal topic.JournalID, slot topic.Slot, extents []segment
 	defer e.mu.Unlock()
 	for i := range extents {
 		x := &extents[i]
+		if _, gone := e.deleted[x.Partition.Topic]; gone {
+			continue
+		}
 		if err := e.index.Add(x.Partition, index.NewEntry(journal, slot, *x)); err != nil {
 			return fmt.Errorf("slot %d of journal %s: %w", slot, journal, err)
 		}
-		for w := range e.waiting[x.Partition] {
-			select {
-			case w.woken <- struct{}{}:
-			default:
-			}
-		}
+		e.notify(x.Partition)
 	}
 	return nil
 }
@@ -93,11 +93,20 @@ func (e *Engine) AddTail(journal topic.JournalID, slot topic.Slot, extents []seg
 	return e.Add(journal, slot, extents)
 }
 
-// Drop forgets a deleted topic's partitions.
-func (e *Engine) Drop(p topic.Partition) {
+// Drop forgets a deleted topic. Slots that hold extents of it may still come to count; they stay unseen.
+func (e *Engine) Drop(id topic.ID, partitions int32) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.index.Drop(p)
+	e.deleted[id] = struct{}{}
+	for i := range partitions {
+		p := topic.Partition{Topic: id, Index: i}
+		e.index.Drop(p)
+		e.notify(p)
+	}
+}
+
+// notify wakes who waits for a partition. The lock is held.
+func (e *Engine) notify(p topic.Partition) {
 	for w := range e.waiting[p] {
 		select {
 		case w.woken <- struct{}{}:

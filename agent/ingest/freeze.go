@@ -49,6 +49,34 @@ func (j *Journal) freezeAll(ctx context.Context) error {
 	}
 }
 
+// Flush freezes what is admitted without regard to the budget and waits until all of it counts.
+func (j *Journal) Flush(ctx context.Context) error {
+	j.mu.Lock()
+	last := j.open
+	switch {
+	case j.err != nil:
+		defer j.mu.Unlock()
+		return j.err
+	case last.bytes > 0:
+		last.urgent = true
+	case len(j.full) > 0:
+		last = j.full[len(j.full)-1]
+	case len(j.frozen) > 0:
+		last = j.frozen[len(j.frozen)-1]
+	default:
+		j.mu.Unlock()
+		return nil
+	}
+	j.mu.Unlock()
+	j.wake()
+	select {
+	case <-last.done:
+		return last.err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
 // waiting describes the buffer that is next in line.
 func (j *Journal) waiting() (waiting, bool) {
 	j.mu.Lock()

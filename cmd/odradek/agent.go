@@ -1,28 +1,22 @@
 package main
 
 import (
-	"context"
-	"errors"
-	"io"
 	"log/slog"
 	"strings"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/odradek/odradek/agent"
 	"github.com/odradek/odradek/agent/ops"
 	"github.com/odradek/odradek/agent/settings"
 )
 
-// errNoAgent is what a build without package agent says.
-var errNoAgent = errors.New("this build has no agent")
-
 // runAgent runs an agent until ctx ends and prints its banner once it serves. It logs to slog.Default.
-var runAgent = func(_ context.Context, _ settings.Settings, _ io.Writer) error { return errNoAgent }
+var runAgent = agent.Run
 
 // registerMetrics registers every metric of an agent, without running one.
-var registerMetrics = func(prometheus.Registerer) error { return errNoAgent }
+var registerMetrics = agent.RegisterMetrics
 
 func agentCommand(w world) *cobra.Command {
 	cmd := &cobra.Command{
@@ -48,6 +42,7 @@ func agentCommand(w world) *cobra.Command {
 			}
 			slog.SetDefault(ops.NewLog(cmd.ErrOrStderr(), s.Log))
 			slog.InfoContext(cmd.Context(), "agent starts", "version", version, "settings", s)
+			agent.Build = version
 			return runAgent(cmd.Context(), s, cmd.OutOrStdout())
 		},
 	}

@@ -1,0 +1,223 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"runtime/debug"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"golang.org/x/sync/semaphore"
+
+	"github.com/odradek/odradek/agent/cluster"
+	"github.com/odradek/odradek/agent/ops"
+	"github.com/odradek/odradek/agent/place"
+	"github.com/odradek/odradek/agent/settings"
+	"github.com/odradek/odradek/metadata"
+	"github.com/odradek/odradek/metadata/embedded"
+	"github.com/odradek/odradek/metadata/redis"
+	"github.com/odradek/odradek/objectstore/bucket"
+	"github.com/odradek/odradek/objectstore/local"
+	"github.com/odradek/odradek/objectstore/meter"
+	"github.com/odradek/odradek/slotlog"
+	"github.com/odradek/odradek/topic"
+	"github.com/odradek/odradek/wal"
+)
+
+const (
+	lease       = 5 * time.Second // F1
+	retryOpen   = 2 * time.Second // between attempts to reach a bucket that is away at start
+	maxSegments = 48 << 20        // largest flush size that leaves room for a batch and a footer in a slot
+)
+
+// Build names this build, for people.
+var Build = "dev"
+
+// agent is the devices that outlive a journal.
+type agent struct {
+	settings settings.Settings
+	banner   io.Writer
+	registry *prometheus.Registry
+	metrics  *metrics
+	store    *meter.Store
+	where    bucket.Description
+	meta     metadata.Store
+	disk     *wal.Directory
+	frames   *semaphore.Weighted
+	pending  *semaphore.Weighted // bytes admitted that do not count yet
+	place    place.Place
+	opened   map[topic.JournalID]bool // journals opened by this process
+	current  health
+}
+
+// Run is an agent from start to end. It returns nil after ctx ended and everything acked is safe.
+func Run(ctx context.Context, s settings.Settings, banner io.Writer) error {
+	debug.SetMemoryLimit(int64(s.Memory) + int64(s.Memory)/4)
+	a := &agent{
+		settings: s, banner: banner, registry: prometheus.NewRegistry(), opened: make(map[topic.JournalID]bool),
+		frames:  semaphore.NewWeighted(max(int64(s.Memory)/4, minFrames)),
+		pending: semaphore.NewWeighted(int64(s.Memory) / 4),
+	}
+	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	a.metrics = newMetrics(a.registry, a)
+	a.metrics.process = a.registry
+	a.current.set("starting")
+	stopOps, err := a.serveOps(ctx)
+	if err != nil {
+		return err
+	}
+	defer stopOps()
+	closeDevices, err := a.openDevices(ctx)
+	if err != nil {
+		return err
+	}
+	defer closeDevices()
+	return a.sessions(ctx)
+}
+
+// sessions runs one journal after the other until ctx ends. A fenced journal is followed by a new one, except where
+// the index is in memory: there another process has taken the bucket over, and this one goes (B5).
+func (a *agent) sessions(ctx context.Context) error {
+	for {
+		err := a.session(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		switch {
+		case errors.Is(err, slotlog.ErrImpostor), !retriable(err):
+			return err
+		case errors.Is(err, slotlog.ErrFenced) && a.settings.Stores.Redis == settings.RedisEmbedded:
+			return fmt.Errorf("another agent has taken this bucket over: %w", err)
+		}
+		slog.ErrorContext(ctx, "journal is over, opening a new one", "error", err)
+		a.current.set("opening a new journal")
+		a.metrics.restarts.Inc()
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+// retriable tells a journal that ended, or a bucket that is away, from what a person must mend.
+func retriable(err error) bool {
+	for _, final := range []error{
+		cluster.ErrForeign, cluster.ErrNodeID, cluster.ErrUnreadable, errListen, slotlog.ErrCorrupt, wal.ErrLocked,
+	} {
+		if errors.Is(err, final) {
+			return false
+		}
+	}
+	return true
+}
+
+// openDevices opens and probes bucket, Redis and data directory.
+func (a *agent) openDevices(ctx context.Context) (func(), error) {
+	var closers []func()
+	closeAll := func() {
+		for i := len(closers) - 1; i >= 0; i-- {
+			closers[i]()
+		}
+	}
+	store, where, err := bucket.Open(ctx, a.settings.Stores.Bucket)
+	if err != nil {
+		return nil, err
+	}
+	a.where = where
+	if a.store, err = meter.New(store, a.registry); err != nil {
+		return nil, err
+	}
+	lock, err := a.lockBucket()
+	if err != nil {
+		return nil, err
+	}
+	if lock != nil {
+		closers = append(closers, func() { lock.Unlock() })
+	}
+	if err := a.probe(ctx); err != nil {
+		closeAll()
+		return nil, err
+	}
+	if a.meta, err = a.openMetadata(ctx); err != nil {
+		closeAll()
+		return nil, err
+	}
+	closers = append(closers, func() { a.meta.Close() })
+	a.disk, err = wal.OpenDirectory(a.settings.DataDir, wal.OSDisk{})
+	if err != nil {
+		closeAll()
+		return nil, err
+	}
+	closers = append(closers, func() { a.disk.Close() })
+	return closeAll, nil
+}
+
+// lockBucket takes a directory bucket: alone with the index in memory, shared with a Redis.
+func (a *agent) lockBucket() (*local.Lock, error) {
+	switch {
+	case a.where.Directory == nil:
+		return nil, nil
+	case a.settings.Stores.Redis == settings.RedisEmbedded:
+		return a.where.Directory.Lock()
+	}
+	return a.where.Directory.LockShared()
+}
+
+// probe makes sure that the bucket decides between two writers (B1). A bucket that is away is waited for.
+func (a *agent) probe(ctx context.Context) error {
+	for {
+		err := bucket.Probe(ctx, a.store)
+		if err == nil || errors.Is(err, bucket.ErrUnconditional) || a.where.Scheme == "file" {
+			return err
+		}
+		slog.ErrorContext(ctx, "bucket cannot be used yet, trying again", "bucket", a.where.Text, "error", err)
+		a.current.set("waiting for the bucket")
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(retryOpen):
+		}
+	}
+}
+
+func (a *agent) openMetadata(ctx context.Context) (metadata.Store, error) {
+	if a.settings.Stores.Redis == settings.RedisEmbedded {
+		return embedded.Open(), nil
+	}
+	return redis.Open(ctx, redis.Config{
+		URL: a.settings.Stores.Redis, Password: a.settings.Stores.RedisPassword.Reveal(), Cluster: a.settings.Cluster,
+	})
+}
+
+// serveOps starts the HTTP side, which lives as long as the process: an agent that waits for its bucket says so there.
+func (a *agent) serveOps(ctx context.Context) (stop func(), err error) {
+	if a.settings.Network.HTTP == settings.None {
+		return func() {}, nil
+	}
+	l, err := net.Listen("tcp", a.settings.Network.HTTP)
+	if err != nil {
+		return nil, fmt.Errorf("http: %w", err)
+	}
+	server := ops.NewServer(l, ops.Config{
+		Ready: a.current.reasons, Metrics: a.metrics, Pprof: a.settings.Network.Pprof, Log: slog.Default(),
+	})
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := server.Run(ctx); err != nil {
+			slog.ErrorContext(ctx, "http ended", "error", err)
+		}
+	}()
+	return func() { cancel(); <-done }, nil
+}
+
+// walPath is where the rings are, for people.
+func (a *agent) walPath() string { return filepath.Clean(a.settings.DataDir) }

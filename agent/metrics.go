@@ -1,0 +1,94 @@
+package agent
+
+import (
+	"log/slog"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+
+	"github.com/odradek/odradek/agent/ingest"
+	"github.com/odradek/odradek/agent/wire"
+	"github.com/odradek/odradek/objectstore/meter"
+)
+
+// metrics are the agent's own, and the gatherer of all: those of the process and those of the session of the moment.
+type metrics struct {
+	process     *prometheus.Registry
+	restarts    prometheus.Counter
+	quarantined prometheus.Counter
+	replayed    prometheus.Counter
+	walClosed   prometheus.Gauge
+	slots       prometheus.Counter
+	stored      prometheus.Counter
+	produced    prometheus.Counter
+
+	mu      sync.Mutex // guards current
+	current *prometheus.Registry
+}
+
+func newMetrics(r prometheus.Registerer, a *agent) *metrics {
+	counter := func(name, help string) prometheus.Counter {
+		c := prometheus.NewCounter(prometheus.CounterOpts{Namespace: "odradek", Name: name, Help: help})
+		r.MustRegister(c)
+		return c
+	}
+	m := &metrics{
+		restarts:    counter("agent_journals_reopened_total", "Journals opened after the first, each because one was over."),
+		quarantined: counter("agent_wal_quarantined_total", "WALs set aside because they may not be replayed any more."),
+		replayed:    counter("agent_wal_replayed_entries_total", "WAL entries of an earlier journal that were appended again."),
+		slots:       counter("ingest_slots_counted_total", "Slots of this agent's journals that came to count."),
+		stored:      counter("ingest_extent_bytes_total", "Bytes of extents as stored in slots that count."),
+		produced:    counter("ingest_record_bytes_total", "Bytes of record batches in slots that count."),
+		walClosed: prometheus.NewGauge(prometheus.GaugeOpts{
+			Namespace: "odradek", Name: "agent_wal_closed", Help: "1 once the disk failed and acks=1 waits for the bucket.",
+		}),
+	}
+	r.MustRegister(m.walClosed)
+	r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Namespace: "odradek", Name: "agent_ready", Help: "1 while clients are served.",
+	}, func() float64 {
+		if a.current.reasons() == nil {
+			return 1
+		}
+		return 0
+	}))
+	return m
+}
+
+// session begins a registry for the parts of a new session, which takes the place of the one before.
+func (m *metrics) session() prometheus.Registerer {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.current = prometheus.NewRegistry()
+	return m.current
+}
+
+// Gather implements prometheus.Gatherer.
+func (m *metrics) Gather() ([]*dto.MetricFamily, error) {
+	m.mu.Lock()
+	both := prometheus.Gatherers{m.process}
+	if m.current != nil {
+		both = append(both, m.current)
+	}
+	m.mu.Unlock()
+	return both.Gather()
+}
+
+func (m *metrics) counted(seg ingest.Segment) {
+	m.slots.Inc()
+	for _, x := range seg.Footer.Extents {
+		m.stored.Add(float64(x.Length))
+		m.produced.Add(float64(x.RawLength))
+	}
+}
+
+// RegisterMetrics registers every metric of an agent without running one, for docs/metrics.md.
+func RegisterMetrics(r prometheus.Registerer) error {
+	newMetrics(r, &agent{})
+	if _, err := meter.New(nil, r); err != nil {
+		return err
+	}
+	wire.New(nil, nil, wire.DefaultConfig(), slog.Default(), r)
+	return nil
+}

@@ -1,0 +1,144 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/odradek/odradek/agent/cluster"
+	"github.com/odradek/odradek/agent/ingest"
+	"github.com/odradek/odradek/control"
+	"github.com/odradek/odradek/topic"
+	"github.com/odradek/odradek/wal"
+)
+
+// replayBatch is how many entries are appended before their durability is waited for.
+const replayBatch = 256
+
+// replayable orders the WALs found on the disk for replay: those of journals that this boot sealed, and of journals
+// that one of those had sealed and not replayed to the end (B3). A WAL whose journal somebody else sealed is
+// quarantined: its partitions went on without it. The order is that in which the journals were opened.
+func replayable(before *control.State, opened cluster.Opened, rings []*wal.Recovered) []*wal.Recovered {
+	here := make(map[topic.Slot]topic.JournalID) // by the control number that opened them
+	for _, r := range rings {
+		if j, ok := before.Journal(topic.JournalID(r.Identity)); ok {
+			here[j.Opened] = j.ID
+		}
+	}
+	out := slices.DeleteFunc(slices.Clone(rings), func(r *wal.Recovered) bool {
+		return !continued(before, opened, here, topic.JournalID(r.Identity))
+	})
+	slices.SortFunc(out, func(a, b *wal.Recovered) int {
+		ja, _ := before.Journal(topic.JournalID(a.Identity))
+		jb, _ := before.Journal(topic.JournalID(b.Identity))
+		return int(int64(ja.Opened) - int64(jb.Opened))
+	})
+	return out
+}
+
+// continued says whether what a journal owned went, from journal to journal on this disk only, to the one just opened.
+func continued(before *control.State, opened cluster.Opened, here map[topic.Slot]topic.JournalID, id topic.JournalID) bool {
+	for range len(here) + 1 {
+		if slices.Contains(opened.Sealed, id) {
+			return true
+		}
+		j, ok := before.Journal(id)
+		if !ok || !j.Sealed {
+			return false
+		}
+		if id, ok = here[j.SealedAt]; !ok {
+			return false
+		}
+	}
+	return false
+}
+
+// replay appends what earlier WALs hold above the sealed ends, and then deletes or quarantines them.
+func (s *session) replay(ctx context.Context, rings []*wal.Recovered) error {
+	all, err := s.agent.disk.Recover()
+	if err != nil {
+		return fmt.Errorf("recover wal: %w", err)
+	}
+	for _, r := range rings {
+		stranded, err := s.replayRing(ctx, r)
+		if err != nil {
+			return fmt.Errorf("replay wal of journal %s: %w", r.Identity, err)
+		}
+		if stranded > 0 || r.Err != nil {
+			s.quarantine(ctx, r, "entries that this agent may not append", stranded)
+			continue
+		}
+		if err := s.agent.disk.Remove(r.Identity); err != nil {
+			slog.WarnContext(ctx, "replayed wal not removed, it is harmless", "journal", r.Identity, "error", err)
+		}
+	}
+	for _, r := range all {
+		if !slices.ContainsFunc(rings, func(o *wal.Recovered) bool { return o.Identity == r.Identity }) {
+			s.setAside(ctx, r)
+		}
+	}
+	return nil
+}
+
+// setAside deals with a WAL that may not be replayed. One that holds nothing above what counts goes; so does one whose
+// journal was never opened, for nobody was acked by it.
+func (s *session) setAside(ctx context.Context, r *wal.Recovered) {
+	_, opened := s.cluster.State().Journal(topic.JournalID(r.Identity))
+	if !opened || (r.First == r.Next && r.Err == nil) {
+		if err := s.agent.disk.Remove(r.Identity); err != nil {
+			slog.WarnContext(ctx, "empty wal not removed", "journal", r.Identity, "error", err)
+		}
+		return
+	}
+	s.quarantine(ctx, r, "the journal was sealed by another agent", 0)
+}
+
+func (s *session) quarantine(ctx context.Context, r *wal.Recovered, why string, entries int) {
+	path, err := s.agent.disk.Quarantine(r.Identity)
+	s.agent.metrics.quarantined.Inc()
+	slog.ErrorContext(ctx, "wal quarantined: it may hold records acked with acks=1 that are not in the log",
+		"journal", r.Identity, "why", why, "entries", entries, "path", path, "error", err, "read_error", r.Err)
+}
+
+// replayRing appends one WAL's entries and waits until they are safe under this journal. It returns how many could not
+// be appended although their topic exists.
+func (s *session) replayRing(ctx context.Context, r *wal.Recovered) (stranded int, err error) {
+	began, appended := time.Now(), 0
+	var waiting []ingest.Pending
+	for e, err := range r.Entries() {
+		if err != nil {
+			return stranded, err
+		}
+		l, err := ingest.ReadLogged(slices.Clone(e.Payload))
+		if err != nil {
+			return stranded, fmt.Errorf("%s at %d: %w", e.File, e.Offset, err)
+		}
+		what, pending, err := s.ingest.Replay(ctx, l)
+		if err != nil {
+			return stranded, err
+		}
+		switch what {
+		case ingest.Appended:
+			appended++
+			waiting = append(waiting, pending)
+		case ingest.Stranded:
+			if _, ok := s.cluster.State().TopicByID(l.Partition.Topic); ok {
+				stranded++
+			}
+		}
+		if len(waiting) == replayBatch {
+			if err := ingest.Synced(ctx, waiting); err != nil {
+				return stranded, err
+			}
+			waiting = waiting[:0]
+		}
+	}
+	s.agent.metrics.replayed.Add(float64(appended))
+	if appended+stranded > 0 {
+		slog.InfoContext(ctx, "wal replayed", "journal", r.Identity, "appended", appended, "stranded", stranded,
+			"seconds", time.Since(began).Seconds())
+	}
+	return stranded, ingest.Synced(ctx, waiting)
+}

@@ -1,0 +1,255 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strconv"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/odradek/odradek/agent/api"
+	"github.com/odradek/odradek/agent/cluster"
+	"github.com/odradek/odradek/agent/fetch"
+	"github.com/odradek/odradek/agent/group"
+	"github.com/odradek/odradek/agent/ingest"
+	"github.com/odradek/odradek/agent/ops"
+	"github.com/odradek/odradek/agent/place"
+	"github.com/odradek/odradek/agent/settings"
+	"github.com/odradek/odradek/agent/wire"
+	"github.com/odradek/odradek/control"
+	"github.com/odradek/odradek/segment"
+	"github.com/odradek/odradek/slotlog"
+	"github.com/odradek/odradek/topic"
+	"github.com/odradek/odradek/wal"
+)
+
+const (
+	endpointKafka = "kafka"          // name of the endpoint that clients use
+	minFrames     = 128 << 20        // room for one frame of socket.request.max.bytes, at least
+	drainTimeout  = 20 * time.Second // for what is admitted to count when the agent stops
+)
+
+var errListen = errors.New("cannot listen")
+
+// session is the life of one journal and of everything that belongs to it.
+type session struct {
+	agent   *agent
+	journal topic.JournalID
+	cluster *cluster.Engine
+	ids     *cluster.ProducerIDs
+	fetch   *fetch.Engine
+	slots   *slotlog.Writer
+	ingest  *ingest.Journal
+	wal     *wal.WAL
+	groups  *group.Coordinator
+	news    chan news // what control records ask of parts that may block
+
+	life       context.Context // of the session's goroutines; set by run before any starts
+	background sync.WaitGroup  // loads of groups
+}
+
+// session opens a journal, serves with it and returns why it is over.
+func (a *agent) session(ctx context.Context) error {
+	listener, err := net.Listen("tcp", a.settings.Network.Listen)
+	if err != nil {
+		return fmt.Errorf("%w: kafka: %w", errListen, err)
+	}
+	defer listener.Close()
+	a.place = place.Find(ctx, place.Request{
+		Listen: a.settings.Network.Listen, Port: listener.Addr().(*net.TCPAddr).Port,
+		Advertise: a.settings.Network.Advertise, Zone: a.settings.Zone,
+	}, place.Here())
+	slog.InfoContext(ctx, "place found", "place", a.place)
+
+	s := a.newSession()
+	opened, rings, err := s.boot(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.wal.Close()
+	return s.run(ctx, listener, opened, rings)
+}
+
+func (a *agent) newSession() *session {
+	s := &session{agent: a, journal: cluster.NewJournalID(), news: make(chan news, newsQueue)}
+	set := a.settings
+	s.cluster = cluster.New(cluster.Config{
+		NodeID: set.NodeID, Zone: a.place.Zone, Window: set.Flush.SlotsInFlight, Build: Build, Lease: lease,
+		Alone:     set.Stores.Redis == settings.RedisEmbedded,
+		Endpoints: []control.Endpoint{{Name: endpointKafka, Host: a.place.Host, Port: int32(a.place.Port)}},
+	}, a.store, a.meta)
+	s.ids = cluster.NewProducerIDs(s.cluster)
+	s.fetch = fetch.New(a.store, fetch.Config{TailBytes: int64(set.Memory) / 4, CatchUpBytes: int64(set.Memory) / 4})
+	s.slots = slotlog.NewWriter(a.store, s.journal, set.Flush.SlotsInFlight)
+	s.groups = group.New(&groupLog{s}, s.groupConfig(), slog.Default())
+	return s
+}
+
+// boot reads the cluster, opens the WAL and then the journal, and takes over what the journals before it owned.
+func (s *session) boot(ctx context.Context) (cluster.Opened, []*wal.Recovered, error) {
+	a := s.agent
+	a.current.set("reading the control log")
+	if err := s.cluster.Start(ctx); err != nil {
+		return cluster.Opened{}, nil, err
+	}
+	rings, err := a.disk.Recover()
+	if err != nil {
+		return cluster.Opened{}, nil, fmt.Errorf("recover wal: %w", err)
+	}
+	mine := make(map[topic.JournalID]bool)
+	for _, r := range rings {
+		mine[topic.JournalID(r.Identity)] = true
+	}
+	before := s.cluster.State()
+	s.wal, err = a.disk.Open(wal.Config{Identity: wal.Identity(s.journal), MaxBytes: int64(a.settings.WALSize)})
+	if err != nil {
+		return cluster.Opened{}, nil, fmt.Errorf("open wal: %w", err)
+	}
+	a.current.set("taking over the journals before")
+	opened, err := s.cluster.Boot(ctx, s.journal, func(j topic.JournalID) bool { return mine[j] || a.opened[j] }, s.fetch)
+	if err != nil {
+		s.wal.Close()
+		if rerr := a.disk.Remove(wal.Identity(s.journal)); rerr != nil {
+			slog.WarnContext(ctx, "unused wal not removed", "error", rerr)
+		}
+		return cluster.Opened{}, nil, err
+	}
+	a.opened[s.journal] = true
+	s.own(opened)
+	return opened, replayable(before, opened, rings), nil
+}
+
+// own hands the partitions that the journal owns to ingest.
+func (s *session) own(opened cluster.Opened) {
+	codec, err := segment.ParseCodec(s.agent.settings.Flush.Compression)
+	if err != nil {
+		codec = segment.None // settings were validated
+	}
+	flush := s.agent.settings.Flush
+	s.ingest = ingest.New(ingest.Config{
+		Journal: s.journal, FlushInterval: flush.Interval, FlushBytes: int(min(flush.Size, maxSegments)), Codec: codec,
+	}, s.slots, s.wal, s.agent.pending, &tail{s})
+	state := s.cluster.State()
+	for _, a := range state.PartitionsOf(s.journal) {
+		o := ingest.Ownership{Partition: a.Partition, Epoch: a.Epoch, Base: a.Base}
+		if p := opened.History.Producers[a.Partition]; p != nil {
+			o.Producers = *p
+		}
+		if t, ok := state.TopicByID(a.Partition.Topic); ok {
+			o.Limits = s.limits(state, t)
+		}
+		s.ingest.Own(o)
+	}
+	s.cluster.Observe(s)
+}
+
+// run starts the session's goroutines, replays, serves, and stops them in order: no new requests, replies leave, what
+// is admitted counts, then the rest.
+func (s *session) run(ctx context.Context, listener net.Listener, opened cluster.Opened, rings []*wal.Recovered) error {
+	core, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	g, core := errgroup.WithContext(core)
+	s.life = core
+	defer s.background.Wait()
+	g.Go(func() error { return s.runWAL(core) })
+	g.Go(func() error { return s.slots.Run(core, s.ingest.Counted) })
+	g.Go(func() error { return s.ingest.Run(core) })
+	g.Go(func() error { return s.cluster.Follow(core) })
+	g.Go(func() error { return s.cluster.Index(core) })
+	g.Go(func() error { return s.groups.Run(core) })
+	g.Go(func() error { return s.hear(core) })
+	g.Go(func() error {
+		defer stop()
+		serving, end := context.WithCancelCause(ctx)
+		defer end(nil)
+		defer context.AfterFunc(core, func() { end(context.Cause(core)) })()
+		err := s.serve(serving, listener, opened, rings)
+		if ctx.Err() != nil && err == nil {
+			err = s.drain(core)
+		}
+		return err
+	})
+	err := g.Wait()
+	if err == nil || ctx.Err() == nil {
+		return err
+	}
+	return nil
+}
+
+// runWAL keeps the session alive when the disk fails: acks=1 then waits for the bucket.
+func (s *session) runWAL(ctx context.Context) error {
+	if err := s.wal.Run(ctx); err != nil {
+		slog.ErrorContext(ctx, "wal closed for good, acks=1 waits for the bucket from now on", "error", err)
+		s.agent.metrics.walClosed.Set(1)
+	}
+	<-ctx.Done()
+	return nil
+}
+
+// serve replays earlier WALs and then answers clients until ctx ends.
+func (s *session) serve(ctx context.Context, listener net.Listener, opened cluster.Opened, rings []*wal.Recovered) error {
+	s.agent.current.set("replaying the wal")
+	if err := s.replay(ctx, rings); err != nil {
+		return err
+	}
+	router := api.New(s.engines(), s.apiConfig(), slog.Default())
+	server := wire.New(router, s.agent.frames, s.wireConfig(), slog.Default(), s.agent.metrics.session())
+	s.loadGroups()
+	s.agent.current.ready()
+	if err := s.announce(opened); err != nil {
+		slog.WarnContext(ctx, "banner not printed", "error", err)
+	}
+	err := server.Serve(ctx, listener)
+	s.agent.current.set("stopping")
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// drain waits until everything admitted counts, so that the WAL is not needed any more, and deletes it.
+func (s *session) drain(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, drainTimeout)
+	defer cancel()
+	if err := s.ingest.Flush(ctx); err != nil {
+		slog.WarnContext(ctx, "not everything admitted is in the bucket, the wal keeps it", "error", err)
+		return nil
+	}
+	return nil
+}
+
+func (s *session) announce(opened cluster.Opened) error {
+	a := s.agent
+	b := ops.Banner{
+		Version: Build, Cluster: a.settings.Cluster + " (" + s.cluster.State().ClusterID() + ")", NodeID: opened.NodeID,
+		Kafka: net.JoinHostPort(a.place.Host, strconv.Itoa(a.place.Port)), KafkaFrom: a.place.HostFrom,
+		Zone: a.place.Zone, Bucket: a.where.Text, Index: "in memory",
+		WAL: fmt.Sprintf("%s, up to %s", a.walPath(), a.settings.WALSize),
+	}
+	if a.settings.Network.HTTP != settings.None {
+		b.HTTP = a.settings.Network.HTTP
+	}
+	if a.settings.Stores.Redis != settings.RedisEmbedded {
+		b.Index = a.settings.Stores.Redis
+	}
+	slog.Info("serving", "journal", s.journal.String(), "node_id", opened.NodeID, "sealed", len(opened.Sealed))
+	return b.Write(a.banner)
+}
+
+// tail makes segments that count visible.
+type tail struct{ s *session }
+
+// Counted implements ingest.Tail.
+func (t *tail) Counted(seg ingest.Segment) {
+	if err := t.s.fetch.AddTail(seg.Footer.Journal, seg.Footer.Slot, seg.Footer.Extents, seg.Runs); err != nil {
+		// The log and its index in memory disagree: our own defect. The slot counts; a restart reads it from the bucket.
+		slog.Error("slot not visible", "slot", seg.Footer.Slot, "error", err)
+	}
+	t.s.cluster.Counted(seg.Footer)
+	t.s.agent.metrics.counted(seg)
+}
