@@ -90,7 +90,9 @@ func readRow(row []byte, from topic.Offset, fn func(o topic.Offset, key, value [
 }
 
 // Proof implements group.Log.
-func (l *groupLog) Proof(ctx context.Context) error { return l.s.slots.Proof(ctx) }
+func (l *groupLog) Proof(ctx context.Context, asked time.Time) error {
+	return l.s.slots.ProofSince(ctx, asked)
+}
 
 func (l *groupLog) partition(index int32) (topic.Partition, error) {
 	t, ok := l.s.cluster.State().TopicByName(topic.ConsumerOffsets)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 	"unicode/utf16"
 
 	"github.com/odradek/odradek/topic"
@@ -28,16 +29,16 @@ type Batch struct {
 // Log is the offsets topic of the agent, as the caller keeps it. All methods are safe for concurrent use.
 type Log interface {
 	// Append admits a batch, in the order of the calls for a partition, and takes it over. It blocks only for memory.
-	// The wait returns the batch's first offset when it counts. Its error means that the batch does not count, or
-	// cannot be known to, and that nothing appended after it counts either; the coordinator then throws away what it
-	// knows and reads the partition again, so Read must not answer until it is decided what counts.
+	// The wait returns the batch's first offset when it counts. Its error means that the batch does not count; then the
+	// coordinator waits for all it has appended, throws away what it knows and reads the partition again.
 	Append(ctx context.Context, b Batch) (wait func(context.Context) (topic.Offset, error))
-	// Read calls fn with every record in [from, end) that counts, in order, and returns the end. The slices are only
+	// Read calls fn with every record in [from, end) that counts, in order, and returns the end: that of all batches whose
+	// wait has returned, and of all that earlier owners wrote. The slices are only
 	// lent to fn; a nil value is a tombstone. An error of fn ends it and is returned.
 	Read(ctx context.Context, partition int32, from topic.Offset,
 		fn func(o topic.Offset, key, value []byte) error) (next topic.Offset, err error)
-	// Proof proves that this agent owned its partitions at a moment after the call (O1).
-	Proof(ctx context.Context) error
+	// Proof proves that this agent owned its partitions at a moment after asked (O1).
+	Proof(ctx context.Context, asked time.Time) error
 }
 
 // Coordinator coordinates the groups of those partitions of the offsets topic that this agent owns.

@@ -340,6 +340,25 @@ func TestBrokenLog_IsReadAgain(t *testing.T) {
 	})
 }
 
+func TestBrokenLog_WhatIsUnderWayIsDecidedBeforeItIsReadAgain(t *testing.T) {
+	start(t, func(t *testing.T, c *Coordinator, log *fakeLog) {
+		lost := isOver(c.Commit(t.Context(), commitOf(1)))
+		behind := isOver(c.Commit(t.Context(), commitOf(2)))
+		log.lose()
+		for _, done := range []chan error{lost, behind} {
+			if err := <-done; !errors.Is(err, ErrNotCoordinator) {
+				t.Errorf("commit: %v, want ErrNotCoordinator", err)
+			}
+		}
+		time.Sleep(10 * reloadDelay)
+		log.land(-1) // the second one counts after all
+		time.Sleep(2 * reloadDelay)
+		if got := fetched(t, c); got != 2 {
+			t.Errorf("fetched %d, want 2, which counts", got)
+		}
+	})
+}
+
 func TestFullQueue_WaitsWithItsContext(t *testing.T) {
 	start(t, func(t *testing.T, c *Coordinator, log *fakeLog) {
 		log.set(func(f *fakeLog) { f.block = make(chan struct{}) })

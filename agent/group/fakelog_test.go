@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/odradek/odradek/topic"
 )
@@ -106,6 +107,15 @@ func (f *fakeLog) breakDown() {
 	f.batches = nil
 }
 
+// lose refuses the oldest batch and none behind it.
+func (f *fakeLog) lose() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.batches[0].err = errFenced
+	close(f.batches[0].done)
+	f.batches = f.batches[1:]
+}
+
 func (f *fakeLog) set(change func(*fakeLog)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -137,7 +147,7 @@ func (f *fakeLog) Read(ctx context.Context, p int32, from topic.Offset, fn func(
 	return from, nil
 }
 
-func (f *fakeLog) Proof(context.Context) error {
+func (f *fakeLog) Proof(context.Context, time.Time) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.proofs++

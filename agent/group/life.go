@@ -31,12 +31,13 @@ type flight struct {
 	waits []func(context.Context) (topic.Offset, error)
 }
 
-// life serves the groups of a partition from one load to the end of it. All but the queue and over belongs to the
+// life serves the groups of a partition from one load to the end of it. All but the queue, over and ended belongs to the
 // shard's goroutine.
 type life struct {
 	shard *shard
 	queue chan event
 	over  chan struct{} // closed when nothing is served any more
+	ended sync.Once     // closes over
 
 	machine *Machine
 	timers  *timers
@@ -95,6 +96,8 @@ func (l *life) serve(ctx context.Context) error {
 			l.takeMore()
 		case err := <-l.counted:
 			if err != nil {
+				l.end()
+				l.settle(ctx)
 				return err
 			}
 			l.land(ctx)
@@ -196,15 +199,26 @@ func (l *life) newBatch() Batch {
 // watch starts the goroutine that waits for the first flight.
 func (l *life) watch(ctx context.Context) {
 	waits := l.flights[0].waits
-	l.waiting.Go(func() {
-		for _, wait := range waits {
-			if _, err := wait(ctx); err != nil {
-				l.counted <- err
-				return
-			}
+	l.waiting.Go(func() { l.counted <- waitAll(ctx, waits) })
+}
+
+// waitAll waits for every batch to be decided, also behind one that does not count, and returns the first error.
+func waitAll(ctx context.Context, waits []func(context.Context) (topic.Offset, error)) error {
+	var first error
+	for _, wait := range waits {
+		if _, err := wait(ctx); err != nil && first == nil {
+			first = err
 		}
-		l.counted <- nil
-	})
+	}
+	return first
+}
+
+// settle waits until everything under way is decided, after the first flight was lost: what is read from the log then
+// holds all of it that counts, although nobody was answered for it.
+func (l *life) settle(ctx context.Context) {
+	for _, f := range l.flights[1:] {
+		_ = waitAll(ctx, f.waits) // lost or not: the log will tell
+	}
 }
 
 // land tells the machine that the first flight counts.
@@ -218,5 +232,5 @@ func (l *life) land(ctx context.Context) {
 	l.apply(l.machine.Counted(time.Now(), seq))
 }
 
-// end turns away everybody who waits.
-func (l *life) end() { close(l.over) }
+// end turns away everybody who waits and who comes. It may be called again.
+func (l *life) end() { l.ended.Do(func() { close(l.over) }) }

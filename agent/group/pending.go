@@ -1,11 +1,15 @@
 package group
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Pending is a request that was admitted, or refused at once. Requests for one group are served in the order of their
 // admission. The zero value is not used.
 type Pending[T any] struct {
 	life   *life
+	asked  time.Time  // when it was admitted: the proof is to be younger
 	answer chan Reply // cap 1
 	done   T          // the answer, when life is nil
 	err    error      // why there is none
@@ -24,7 +28,7 @@ func (p *Pending[T]) Wait(ctx context.Context) (T, error) {
 		return none, err
 	}
 	if r.Prove {
-		if err := p.life.shard.c.log.Proof(ctx); err != nil {
+		if err := p.life.shard.c.log.Proof(ctx, p.asked); err != nil {
 			return none, notCoordinator(err)
 		}
 	}
@@ -53,9 +57,9 @@ func answered[T any](reply T) *Pending[T] { return &Pending[T]{done: reply} }
 
 // admit puts a step into the queue of the group's partition. It blocks only while the queue is full.
 func admit[T any](ctx context.Context, l *life, step step) *Pending[T] {
-	answer := make(chan Reply, 1)
+	answer, asked := make(chan Reply, 1), time.Now()
 	if err := l.put(ctx, event{step: step, answer: answer}); err != nil {
 		return refused[T](err)
 	}
-	return &Pending[T]{life: l, answer: answer}
+	return &Pending[T]{life: l, asked: asked, answer: answer}
 }

@@ -48,8 +48,8 @@ func (s *shard) run() {
 	}
 	for {
 		err := l.serve(s.ctx)
-		s.life.Store(nil)
 		l.end()
+		s.life.Store(nil)
 		for s.ctx.Err() == nil {
 			s.c.slog.Warn("group log failed, reading it again", slog.Int("partition", int(s.partition)), slog.Any("error", err))
 			select {
