@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/semaphore"
 
@@ -105,5 +106,69 @@ func TestRoundTrip_FranzGoReadsWhatItWrote(t *testing.T) {
 			}
 			lastOf[string(r.Key)] = i
 		})
+	}
+}
+
+func TestRoundTrip_KadmAdministers(t *testing.T) {
+	b := start(t, nil)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	admin := kadm.NewClient(b.client(t))
+	created, err := admin.CreateTopic(ctx, 3, 3, map[string]*string{"retention.ms": kadm.StringPtr("9000")}, "orders")
+	if err != nil || created.NumPartitions != 3 {
+		t.Fatalf("created %+v, %v", created, err)
+	}
+	topics, err := admin.ListTopics(ctx)
+	if err != nil || len(topics["orders"].Partitions) != 3 || topics["orders"].ID != created.ID {
+		t.Errorf("topics %+v, %v", topics, err)
+	}
+	configs, err := admin.DescribeTopicConfigs(ctx, "orders")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := false
+	for _, c := range configs[0].Configs {
+		found = found || c.Key == "retention.ms" && c.MaybeValue() == "9000"
+	}
+	if !found {
+		t.Errorf("configs %+v", configs)
+	}
+	if _, err := admin.UpdatePartitions(ctx, 5, "orders"); err != nil {
+		t.Error(err)
+	}
+	if ends, err := admin.ListEndOffsets(ctx, "orders"); err != nil || len(ends["orders"]) != 5 {
+		t.Errorf("ends %v, %v", ends, err)
+	}
+	if _, err := admin.DeleteTopic(ctx, "orders"); err != nil {
+		t.Error(err)
+	}
+	brokers, err := admin.BrokerMetadata(ctx)
+	if err != nil || brokers.Cluster != apitest.ClusterID || len(brokers.Brokers) != 1 {
+		t.Errorf("brokers %+v, %v", brokers, err)
+	}
+}
+
+func TestRoundTrip_IdempotentProducerAndSession(t *testing.T) {
+	b := start(t, nil)
+	b.fake.AddTopic("events", 8, nil)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	consumer := b.client(t, kgo.ConsumeTopics("events"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchMaxWait(time.Second))
+	producer := b.client(t)
+	for round := range 5 { // the consumer's session outlives the rounds
+		records := make([]*kgo.Record, 100)
+		for i := range records {
+			records[i] = &kgo.Record{Topic: "events", Key: fmt.Appendf(nil, "%d", i), Value: fmt.Appendf(nil, "%d/%d", round, i)}
+		}
+		if err := producer.ProduceSync(ctx, records...).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+		for got := 0; got < len(records); {
+			fetches := consumer.PollFetches(ctx)
+			if err := fetches.Err(); err != nil {
+				t.Fatal(err)
+			}
+			got += fetches.NumRecords()
+		}
 	}
 }
