@@ -60,8 +60,8 @@ func (s *Server) serve(ctx, alive context.Context, nc net.Conn) {
 	drain := context.AfterFunc(ctx, c.drain)
 	defer drain()
 	var writer sync.WaitGroup
-	writer.Go(func() { c.guard(func() error { return c.write(alive) }) })
-	c.guard(func() error { return c.read(ctx, alive) })
+	writer.Go(func() { c.write(alive) })
+	c.end(c.read(ctx, alive))
 	close(c.queue)
 	writer.Wait()
 	_ = nc.Close()
@@ -76,13 +76,12 @@ func (c *conn) drain() {
 	_ = c.net.SetReadDeadline(time.Unix(1, 0))
 }
 
-// guard runs one half of a connection. A refused frame lets earlier replies leave; any other end gives the connection
-// up.
-func (c *conn) guard(half func() error) {
-	err := half()
+// end notes why a half of the connection ended. A refused frame lets earlier replies leave; any other end gives the
+// connection up. Counting comes first: who sees the connection closed finds it counted.
+func (c *conn) end(err error) {
 	var r *refusal
 	switch {
-	case err == nil, errors.Is(err, errDraining):
+	case errors.Is(err, errDraining):
 	case errors.As(err, &r):
 		c.server.metrics.refused.WithLabelValues(r.reason).Inc()
 		if r.reason == defect {

@@ -11,18 +11,17 @@ import (
 
 // write makes the replies in the order of their requests and sends them. It ends when the queue is closed and empty.
 // A connection that was given up still empties its queue, so that every frame is released.
-func (c *conn) write(alive context.Context) error {
-	var err error
+func (c *conn) write(alive context.Context) {
 	for p := range c.queue {
-		if err == nil && alive.Err() == nil {
-			if err = c.answer(alive, p); err != nil {
-				c.cancel()
+		if alive.Err() == nil {
+			if err := c.answer(alive, p); err != nil {
+				c.end(err)
+				c.cancel() // the reply is missing: none may follow it
 			}
 		}
 		c.inFlight.Add(-1)
 		c.done(p)
 	}
-	return err
 }
 
 func (c *conn) answer(alive context.Context, p pending) error {
