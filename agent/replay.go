@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -17,24 +18,33 @@ import (
 // replayBatch is how many entries are appended before their durability is waited for.
 const replayBatch = 256
 
-// replayable orders the WALs found on the disk for replay: those of journals that this boot sealed, and of journals
-// that one of those had sealed and not replayed to the end (B3). A WAL whose journal somebody else sealed is
-// quarantined: its partitions went on without it. The order is that in which the journals were opened.
-func replayable(before *control.State, opened cluster.Opened, rings []*wal.Recovered) []*wal.Recovered {
+// ring is a WAL found on the disk, and whether this journal may append what it holds.
+type ring struct {
+	*wal.Recovered
+	replay bool
+}
+
+// judge says which of the WALs found on the disk may be replayed: those of journals that this boot sealed, and of
+// journals that one of those had sealed and not replayed to the end (B3). Any other journal was sealed by somebody
+// else, and its partitions went on without it. The order is that in which the journals were opened.
+func judge(before *control.State, opened cluster.Opened, found []*wal.Recovered) []ring {
 	here := make(map[topic.Slot]topic.JournalID) // by the control number that opened them
-	for _, r := range rings {
+	number := func(r *wal.Recovered) topic.Slot {
 		if j, ok := before.Journal(topic.JournalID(r.Identity)); ok {
-			here[j.Opened] = j.ID
+			return j.Opened
+		}
+		return 0
+	}
+	for _, r := range found {
+		if n := number(r); n > 0 {
+			here[n] = topic.JournalID(r.Identity)
 		}
 	}
-	out := slices.DeleteFunc(slices.Clone(rings), func(r *wal.Recovered) bool {
-		return !continued(before, opened, here, topic.JournalID(r.Identity))
-	})
-	slices.SortFunc(out, func(a, b *wal.Recovered) int {
-		ja, _ := before.Journal(topic.JournalID(a.Identity))
-		jb, _ := before.Journal(topic.JournalID(b.Identity))
-		return int(int64(ja.Opened) - int64(jb.Opened))
-	})
+	out := make([]ring, len(found))
+	for i, r := range found {
+		out[i] = ring{r, continued(before, opened, here, topic.JournalID(r.Identity))}
+	}
+	slices.SortStableFunc(out, func(a, b ring) int { return cmp.Compare(number(a.Recovered), number(b.Recovered)) })
 	return out
 }
 
@@ -56,27 +66,22 @@ func continued(before *control.State, opened cluster.Opened, here map[topic.Slot
 }
 
 // replay appends what earlier WALs hold above the sealed ends, and then deletes or quarantines them.
-func (s *session) replay(ctx context.Context, rings []*wal.Recovered) error {
-	all, err := s.agent.disk.Recover()
-	if err != nil {
-		return fmt.Errorf("recover wal: %w", err)
-	}
+func (s *session) replay(ctx context.Context, rings []ring) error {
 	for _, r := range rings {
-		stranded, err := s.replayRing(ctx, r)
+		if !r.replay {
+			s.setAside(ctx, r.Recovered)
+			continue
+		}
+		stranded, err := s.replayRing(ctx, r.Recovered)
 		if err != nil {
 			return fmt.Errorf("replay wal of journal %s: %w", r.Identity, err)
 		}
 		if stranded > 0 || r.Err != nil {
-			s.quarantine(ctx, r, "entries that this agent may not append", stranded)
+			s.quarantine(ctx, r.Recovered, "entries that this agent may not append", stranded)
 			continue
 		}
 		if err := s.agent.disk.Remove(r.Identity); err != nil {
 			slog.WarnContext(ctx, "replayed wal not removed, it is harmless", "journal", r.Identity, "error", err)
-		}
-	}
-	for _, r := range all {
-		if !slices.ContainsFunc(rings, func(o *wal.Recovered) bool { return o.Identity == r.Identity }) {
-			s.setAside(ctx, r)
 		}
 	}
 	return nil

@@ -91,7 +91,7 @@ func (a *agent) newSession() *session {
 }
 
 // boot reads the cluster, opens the WAL and then the journal, and takes over what the journals before it owned.
-func (s *session) boot(ctx context.Context) (cluster.Opened, []*wal.Recovered, error) {
+func (s *session) boot(ctx context.Context) (cluster.Opened, []ring, error) {
 	a := s.agent
 	a.current.set("reading the control log")
 	if err := s.cluster.Start(ctx); err != nil {
@@ -121,7 +121,7 @@ func (s *session) boot(ctx context.Context) (cluster.Opened, []*wal.Recovered, e
 	}
 	a.opened[s.journal] = true
 	s.own(opened)
-	return opened, replayable(before, opened, rings), nil
+	return opened, judge(before, opened, rings), nil
 }
 
 // own hands the partitions that the journal owns to ingest.
@@ -150,7 +150,7 @@ func (s *session) own(opened cluster.Opened) {
 
 // run starts the session's goroutines, replays, serves, and stops them in order: no new requests, replies leave, what
 // is admitted counts, then the rest.
-func (s *session) run(ctx context.Context, listener net.Listener, opened cluster.Opened, rings []*wal.Recovered) error {
+func (s *session) run(ctx context.Context, listener net.Listener, opened cluster.Opened, rings []ring) error {
 	core, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	g, core := errgroup.WithContext(core)
@@ -192,7 +192,7 @@ func (s *session) runWAL(ctx context.Context) error {
 }
 
 // serve replays earlier WALs and then answers clients until ctx ends.
-func (s *session) serve(ctx context.Context, listener net.Listener, opened cluster.Opened, rings []*wal.Recovered) error {
+func (s *session) serve(ctx context.Context, listener net.Listener, opened cluster.Opened, rings []ring) error {
 	s.agent.current.set("replaying the wal")
 	if err := s.replay(ctx, rings); err != nil {
 		return err

@@ -64,8 +64,7 @@ type Entry struct {
 // changes nothing. An entry whose Synced had returned, and that was not released, is in one of them, or that
 // one's Err says why not.
 func (d *Directory) Recover() ([]*Recovered, error) {
-	all, err := inspectRings(filepath.Join(d.path, ringsName))
-	return slices.DeleteFunc(all, func(r *Recovered) bool { return d.isOpen(r.Identity) }), err
+	return inspectRings(filepath.Join(d.path, ringsName), d.isOpen)
 }
 
 // Inspect reads, without locking, all rings that it finds: path is a data directory, the directory of rings, or a
@@ -77,7 +76,7 @@ func Inspect(path string) ([]*Recovered, error) {
 	var found []*Recovered
 	var errs []error
 	for _, dir := range []string{path, filepath.Join(path, ringsName), filepath.Join(path, quarantineName)} {
-		rings, err := inspectRings(dir)
+		rings, err := inspectRings(dir, func(Identity) bool { return false })
 		found = append(found, rings...)
 		if !errors.Is(err, fs.ErrNotExist) || dir == path {
 			errs = append(errs, err)
@@ -96,14 +95,14 @@ func ringIdentity(path string) (Identity, bool) {
 }
 
 // inspectRings reads all rings in a directory, oldest first.
-func inspectRings(dir string) ([]*Recovered, error) {
+func inspectRings(dir string, except func(Identity) bool) ([]*Recovered, error) {
 	names, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, err
 	}
 	var found []*Recovered
 	for _, e := range names {
-		if id, ok := ringIdentity(e.Name()); ok && e.IsDir() {
+		if id, ok := ringIdentity(e.Name()); ok && e.IsDir() && !except(id) {
 			found = append(found, inspectRing(filepath.Join(dir, e.Name()), id))
 		}
 	}

@@ -90,7 +90,9 @@ func (s *survey) scanEntries(w *window, file int) error {
 			if open = false; !w.holds(offset+entryAlign, entryHeader) {
 				return nil
 			}
-			offset += entryAlign
+			if offset, err = w.skipZeros(offset + entryAlign); err != nil {
+				return err
+			}
 			continue
 		}
 		s.released = max(s.released, h.released)
@@ -160,6 +162,21 @@ func (w *window) at(offset, n int64) ([]byte, error) {
 		}
 	}
 	return w.buf[offset-w.start:][:n:n], nil
+}
+
+// zeros is what most of a file looks like that was never full; skipZeros jumps over whole pieces of it.
+var zeros [32 << 10]byte
+
+// skipZeros gives an offset at or behind the one given: an entry begins with its magic, never with a zero page, so
+// none begins in between.
+func (w *window) skipZeros(offset int64) (int64, error) {
+	for {
+		b, err := w.at(offset, int64(len(zeros)))
+		if b == nil || !bytes.Equal(b, zeros[:]) {
+			return offset, err
+		}
+		offset += int64(len(zeros)) - entryHeader&^(entryAlign-1)
+	}
 }
 
 // entry returns the entry at offset; the payload is nil if there is no valid one. An empty payload is not nil.
