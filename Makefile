@@ -1,0 +1,66 @@
+# Two commands do everything: `make run` serves Kafka on 127.0.0.1:9092, `make test` starts real servers and tests.
+# Versions of the tools stand in .ci/versions.
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+RUN     ?=
+FUZZTIME ?= 20s
+
+.PHONY: help deps run build test unit race suites clients lint fmt fuzz bench long docs clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
+
+run: build ## serve Kafka on 127.0.0.1:9092, store under ./odradek-data (RUN="--flush-interval 100ms" adds flags)
+	bin/odradek agent $(RUN)
+
+build: ## bin/odradek
+	@mkdir -p bin
+	go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/odradek ./cmd/odradek
+
+deps: ## what the tests need and PATH does not have: .cache/bin, apt
+	@.ci/deps
+
+test: ## all tests, against real Redis and S3 servers on loopback
+	@.ci/test
+
+unit: ## only packages that need no server
+	@.ci/test unit
+
+race: ## everything outside test/, with the race detector
+	@.ci/test unit devices
+
+suites: ## whole agents, crashes, the project itself
+	@.ci/test suites
+
+clients: ## Java, Python, Node, C and Go clients
+	@.ci/test clients
+
+lint: ## gofmt, go vet and the linters of .golangci.yml
+	@.ci/deps lint
+	.cache/bin/golangci-lint run
+
+fmt: ## format the code and its imports
+	@.ci/deps lint
+	.cache/bin/golangci-lint fmt
+
+fuzz: ## every fuzz target for FUZZTIME
+	@for package in $$(go list -f '{{.Dir}}' ./...); do \
+	  for target in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]+' $$package/*_test.go 2>/dev/null | cut -c6-); do \
+	    echo "== $$target in $$package"; \
+	    go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package || exit 1; \
+	  done; \
+	done
+
+bench: ## every benchmark
+	go test -run '^$$' -bench . -benchmem ./...
+
+long: ## the tests in their long form: hours
+	ODRADEK_TEST_LONG=1 go test -count=1 -timeout 0 ./test/...
+	@$(MAKE) --no-print-directory fuzz FUZZTIME=5m
+
+docs: build ## the pages that are written from the code
+	bin/odradek docs settings > docs/settings.md
+	bin/odradek docs metrics > docs/metrics.md
+
+clean: ## removes what was built: bin, .cache; records in odradek-data stay
+	rm -rf bin .cache
