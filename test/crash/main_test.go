@@ -1,0 +1,55 @@
+package crash
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/odradek/odradek/test/harness"
+)
+
+func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
+
+// either picks a duration by the form of the test.
+func either(short, long time.Duration) time.Duration {
+	if harness.Long() {
+		return long
+	}
+	return short
+}
+
+// between draws a duration of [from, to).
+func between(from, to time.Duration) time.Duration { return from + rand.N(to-from) }
+
+// verify runs `odradek verify` on a bucket whose agent is down, and wants it clean.
+func verify(t *testing.T, a *harness.Agent, env []string) {
+	t.Helper()
+	if _, status := harness.Run(t, env, "verify", "--help"); status != 0 || !strings.Contains(mustHelp(t), "verify") {
+		return
+	}
+	out, status := harness.Run(t, env, "verify", "--bucket", a.Bucket)
+	if status != 0 {
+		t.Fatalf("odradek verify: status %d\n%s", status, out)
+	}
+}
+
+// eventually waits until holds says nothing more, and fails with the last it said.
+func eventually(t *testing.T, limit time.Duration, holds func() error) {
+	t.Helper()
+	for deadline := time.Now().Add(limit); ; time.Sleep(50 * time.Millisecond) {
+		err := holds()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("after %v: %v", limit, err)
+		}
+	}
+}
+
+func errorf(format string, args ...any) error { return fmt.Errorf(format, args...) }
+
+func mustHelp(t *testing.T) string { out, _ := harness.Run(t, nil, "--help"); return out }
