@@ -24,7 +24,10 @@ import (
 //	    44     4  CRC32C of every byte of the object before this field, big endian
 const TrailerSize = 48
 
-const magic = "ODRSLOT1"
+const (
+	magic    = "ODRSLOT1"
+	reserved = "\x00\x00\x00\x00\x00\x00\x00" // what the zero fields hold
+)
 
 // MaxSlotBytes is the largest body of a slot: one PUT (rule S2).
 const MaxSlotBytes = 64 << 20
@@ -87,8 +90,13 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // Freeze fixes the bytes of a body: the payload's parts, which must not change from now on, and a trailer.
 func Freeze(kind Kind, payload ...[]byte) Frozen {
-	nonce := NewNonce()
-	body := objectstore.NewBody(payload...)
+	return FreezeBody(kind, objectstore.NewBody(payload...))
+}
+
+// FreezeBody is Freeze for a payload whose size and CRC32C are known already: none of its bytes is read again. A store
+// that checks what it gets refuses the body if they are wrong.
+func FreezeBody(kind Kind, body objectstore.Body) Frozen {
+	nonce := NewNonce() // S1: it names these bytes and no others
 	body.Size += TrailerSize
 
 	t := make([]byte, TrailerSize)
@@ -100,7 +108,7 @@ func Freeze(kind Kind, payload ...[]byte) Frozen {
 	binary.BigEndian.PutUint32(t[44:], crc)
 
 	body.CRC32C = crc32.Update(crc, castagnoli, t[44:])
-	body.Parts = append(payload[:len(payload):len(payload)], t)
+	body.Parts = append(body.Parts[:len(body.Parts):len(body.Parts)], t)
 	body.Meta = map[string]string{
 		"odradek-nonce":  hex.EncodeToString(nonce[:]),
 		"odradek-length": strconv.FormatInt(body.Size, 10),
@@ -136,6 +144,9 @@ func ReadTrailer(tail []byte) (Kind, Digest, error) {
 	kind := Kind(t[8])
 	if kind != Data && kind != Seal {
 		return 0, Digest{}, fmt.Errorf("%w: unknown %s", ErrCorrupt, kind)
+	}
+	if string(t[9:16]) != reserved || string(t[40:44]) != reserved[:4] {
+		return 0, Digest{}, fmt.Errorf("%w: reserved bytes %x %x, want zero", ErrCorrupt, t[9:16], t[40:44])
 	}
 	d := Digest{
 		Nonce:  Nonce(t[16:32]),

@@ -12,6 +12,7 @@ const (
 	hedgeBudget   = 0.05                  // second PUTs per first PUT, at most
 	hedgeFloor    = 50 * time.Millisecond // never earlier than this
 	hedgeUnknown  = time.Second           // while there are too few samples
+	maxHedges     = 2                     // second PUTs saved up, at most
 )
 
 // hedge measures PUT times and keeps the budget of second PUTs. Safe for concurrent use.
@@ -19,16 +20,16 @@ type hedge struct {
 	mu     sync.Mutex // guards all below
 	times  [hedgeSamples]time.Duration
 	n      int     // PUT times noted so far
-	tokens float64 // second PUTs that may be sent; at most 2
+	tokens float64 // second PUTs that may be sent; at most maxHedges
 }
 
-// Note records how long a PUT took that was not repeated.
+// Note implements hedger.
 func (h *hedge) Note(d time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.times[h.n%hedgeSamples] = d
 	h.n++
-	h.tokens = min(2, h.tokens+hedgeBudget)
+	h.tokens = min(maxHedges, h.tokens+hedgeBudget)
 }
 
 // Delay implements hedger.
@@ -59,3 +60,4 @@ type unhedged struct{}
 
 func (unhedged) Delay() time.Duration { return attemptTimeout }
 func (unhedged) Allow() bool          { return false }
+func (unhedged) Note(time.Duration)   {}

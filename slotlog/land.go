@@ -18,10 +18,15 @@ var ErrFenced = errors.New("fenced")
 // must stop.
 var ErrImpostor = errors.New("slot holds our nonce with other bytes")
 
+// ErrChanged says that a body's bytes are not those it was frozen with: broken memory or a bug of ours. A store that
+// checks refuses them for ever, so the journal ends here; what the slot holds its seal will tell.
+var ErrChanged = errors.New("body changed since it was frozen")
+
 const (
 	firstRetry     = 20 * time.Millisecond
 	lastRetry      = 2 * time.Second
-	attemptTimeout = 30 * time.Second // of one PUT; the next attempt sends the same bytes
+	attemptTimeout = 30 * time.Second // of one PUT, and some more for many bytes; the next attempt sends the same bytes
+	slowestLink    = 1 << 20          // bytes a second that a PUT is given time for
 )
 
 // hedger says when a second PUT of the same bytes may be sent beside a late first one.
@@ -30,11 +35,13 @@ type hedger interface {
 	Delay() time.Duration
 	// Allow takes one second PUT from the budget.
 	Allow() bool
+	// Note records how long a first PUT took that landed without a second one.
+	Note(time.Duration)
 }
 
-// land stores a frozen body under key and returns only when it is decided what the key holds: nil, this body;
-// ErrFenced, another one; ErrImpostor. Or it returns the context's error, and then it stays unknown: the slot is
-// never used for other bytes (S1).
+// land stores a frozen body under key and returns only when it is decided what the key holds (I1): nil, this body;
+// ErrFenced, another one; ErrImpostor. Or it returns the context's error or ErrChanged, and then it stays unknown: the
+// slot is never used for other bytes (S1).
 func land(ctx context.Context, store objectstore.Store, key string, f Frozen, h hedger) error {
 	wait := firstRetry
 	for {
@@ -48,6 +55,9 @@ func land(ctx context.Context, store objectstore.Store, key string, f Frozen, h 
 		if ctx.Err() != nil {
 			return fmt.Errorf("create %s: %w", key, context.Cause(ctx))
 		}
+		if bad := f.Body.Check(); bad != nil {
+			return fmt.Errorf("create %s: %w: %w", key, ErrChanged, bad)
+		}
 		slog.WarnContext(ctx, "slot not stored yet, sending the same bytes again", "key", key, "error", err)
 		if err := sleep(ctx, wait/2+rand.N(wait)); err != nil {
 			return fmt.Errorf("create %s: %w", key, err)
@@ -59,9 +69,9 @@ func land(ctx context.Context, store objectstore.Store, key string, f Frozen, h 
 // attempt sends one PUT, and a second one beside it when the first is late and the budget allows it. It returns the
 // first decisive answer, or an error when all were sent in vain, and waits for every PUT it sent before it returns.
 func attempt(ctx context.Context, store objectstore.Store, key string, f Frozen, h hedger) error {
-	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout+time.Duration(f.Body.Size)*time.Second/slowestLink)
 	defer cancel()
-	answers := make(chan error, 2)
+	answers, sent, hedged := make(chan error, 2), time.Now(), false
 	put := func() { answers <- store.Create(ctx, key, f.Body) }
 	go put()
 	running := 1
@@ -74,12 +84,16 @@ func attempt(ctx context.Context, store objectstore.Store, key string, f Frozen,
 		case <-late.C:
 			if !decided && h.Allow() {
 				running++
+				hedged = true
 				go put()
 			}
 		case err := <-answers:
 			running--
 			switch {
 			case err == nil:
+				if !hedged {
+					h.Note(time.Since(sent))
+				}
 				decided, result = true, nil
 				cancel()
 			case decided: // what was decided first stands

@@ -7,9 +7,13 @@ import (
 	"time"
 
 	"github.com/odradek/odradek/objectstore"
+	"github.com/odradek/odradek/topic"
 )
 
-const headInterval = 250 * time.Millisecond // one HEAD serves all that wait, at most 4 a second (O1)
+const (
+	headInterval = 250 * time.Millisecond // one HEAD serves all that wait, at most 4 a second (O1)
+	headTimeout  = 5 * time.Second        // a HEAD that hangs must not keep all others waiting
+)
 
 // Proof is ProofSince of the moment of the call.
 func (w *Writer) Proof(ctx context.Context) error { return w.ProofSince(ctx, time.Now()) }
@@ -47,6 +51,8 @@ func (w *Writer) ProofSince(ctx context.Context, asked time.Time) error {
 
 // head looks at the first slot that does not count, on behalf of all that wait.
 func (w *Writer) head(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, headTimeout)
+	defer cancel()
 	w.mu.Lock()
 	slot, sent := w.end, w.headed
 	w.mu.Unlock()
@@ -54,7 +60,7 @@ func (w *Writer) head(ctx context.Context) error {
 	_, err := w.store.Head(ctx, key)
 	free := errors.Is(err, objectstore.ErrNotFound)
 	if err == nil { // ours that has just landed, or a seal
-		err = w.checkSealed(ctx, key)
+		err = w.checkSealed(ctx, slot)
 	} else if free {
 		err = nil
 	} else {
@@ -70,16 +76,24 @@ func (w *Writer) head(ctx context.Context) error {
 	return err
 }
 
-func (w *Writer) checkSealed(ctx context.Context, key string) error {
+// checkSealed ends the journal if slot holds a seal, or what this writer cannot have put there.
+func (w *Writer) checkSealed(ctx context.Context, slot topic.Slot) error {
+	key := JournalKey(w.journal, slot)
 	tail, err := w.store.GetRange(ctx, key, -TrailerSize, 0)
 	if err != nil {
 		return fmt.Errorf("read %s: %w", key, err)
 	}
 	kind, _, err := ReadTrailer(tail)
-	if err == nil && kind == Seal {
-		return w.fail(fmt.Errorf("%s is a seal: %w", key, ErrFenced))
+	if err != nil {
+		return fmt.Errorf("%s: %w", key, err)
 	}
-	return err
+	w.mu.Lock()
+	ours := slot < w.next // given out: it may be our own body, whose answer is on its way
+	w.mu.Unlock()
+	if kind == Seal || !ours {
+		return w.fail(fmt.Errorf("%s holds another's %s: %w", key, kind, ErrFenced))
+	}
+	return nil
 }
 
 func waitEither(ctx context.Context, changed <-chan struct{}, d time.Duration) error {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/odradek/odradek/objectstore"
 	"github.com/odradek/odradek/segment"
 	"github.com/odradek/odradek/slotlog"
 	"github.com/odradek/odradek/topic"
@@ -118,7 +119,9 @@ func (j *Journal) freezeNext(ctx context.Context) error {
 		j.recent = nil
 	}
 	j.mu.Unlock()
-	j.slots.Land(slot, slotlog.Freeze(slotlog.Data, object.Parts...))
+	j.slots.Land(slot, slotlog.FreezeBody(slotlog.Data, objectstore.Body{
+		Parts: object.Parts, Size: object.Size, CRC32C: object.CRC32C,
+	}))
 	return nil
 }
 
