@@ -19,7 +19,7 @@ type apiLog struct{ s *session }
 func (l *apiLog) Append(ctx context.Context, acks int8, batches []api.PartitionBatch) []api.Pending {
 	in := make([]ingest.PartitionBatch, len(batches))
 	for i, b := range batches {
-		in[i] = ingest.PartitionBatch{Partition: b.Partition, Records: b.Records}
+		in[i] = ingest.PartitionBatch{Partition: b.Partition, Records: b.Records, Frame: b.Frame}
 	}
 	out := make([]api.Pending, len(batches))
 	for i, p := range l.s.ingest.Append(ctx, ingest.Acks(acks), in) {
@@ -81,7 +81,7 @@ func (r *apiReader) Read(ctx context.Context, q api.ReadRequest) []api.ReadResul
 				if err := r.s.slots.Proof(ctx); err != nil {
 					o.Err = unproved(err)
 				}
-				proved = o.Err == res.Err
+				proved = errors.Is(o.Err, res.Err)
 			}
 			if start, end := r.s.fetch.Bounds(in.Parts[i].Partition); in.Parts[i].Offset >= start && in.Parts[i].Offset <= end {
 				o.Err, o.HighWatermark, o.LastStable, o.LogStart = nil, end, end, start // it counts by now

@@ -132,7 +132,8 @@ func (s *session) own(opened cluster.Opened) {
 	}
 	flush := s.agent.settings.Flush
 	s.ingest = ingest.New(ingest.Config{
-		Journal: s.journal, FlushInterval: flush.Interval, FlushBytes: int(min(flush.Size, maxSegments)), Codec: codec,
+		Journal: s.journal, FlushInterval: flush.Interval, FlushBytes: int(min(flush.Size, maxSegments)),
+		MemoryBytes: int64(s.agent.settings.Memory) / 4, Codec: codec,
 	}, s.slots, s.wal, s.agent.pending, &tail{s})
 	state := s.cluster.State()
 	for _, a := range state.PartitionsOf(s.journal) {

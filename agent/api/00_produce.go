@@ -43,7 +43,7 @@ func (rt *Router) produce(ctx context.Context, c *call, req *kmsg.ProduceRequest
 			default:
 				entry.id = topic.Partition{Topic: t.ID, Index: rp.Partition}
 				entry.batch = len(batches)
-				batches = append(batches, PartitionBatch{Partition: entry.id, Records: rp.Records})
+				batches = append(batches, PartitionBatch{Partition: entry.id, Records: rp.Records, Frame: len(c.frame.Bytes)})
 			}
 			p.entries = append(p.entries, entry)
 		}

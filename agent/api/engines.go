@@ -30,6 +30,7 @@ type Log interface {
 type PartitionBatch struct {
 	Partition topic.Partition
 	Records   []byte // one or more v2 record batches
+	Frame     int    // bytes of the frame that Records is a part of
 }
 
 // Pending is an admitted or refused batch.

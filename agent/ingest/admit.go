@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -18,6 +19,7 @@ type PartitionBatch struct {
 	Records   []byte // one or more record batches; the journal owns the slice from now on and patches it
 	Lazy      bool   // may wait a second for its slot (T2)
 	Internal  bool   // written by the agent itself: control batches are allowed
+	Frame     int    // bytes of the frame that Records is a part of, which it keeps alive; 0 if it is none
 
 	replayed bool // was admitted by an earlier journal: nothing is judged or stamped again
 }
@@ -34,62 +36,58 @@ type checked struct {
 // memory and room in the WAL: that is what slows producers down. Calls that must keep their order are made one
 // after the other; the waiting is done later, in Wait.
 func (j *Journal) Append(ctx context.Context, acks Acks, batches []PartitionBatch) []Pending {
-	out := make([]Pending, len(batches))
 	pre := make([]checked, len(batches))
+	kept, frame := 0, 0
 	for i, b := range batches {
-		pre[i] = check(b)
-	}
-	if err := j.reserve(ctx, batches, pre); err != nil {
-		for i := range out {
-			out[i] = Refused(err)
+		if pre[i] = check(b); pre[i].err == nil {
+			pre[i].err = j.judge(b.Partition, pre[i].batches)
 		}
-		return out
+		if pre[i].err == nil {
+			kept += len(b.Records)
+		}
+		frame = max(frame, b.Frame)
 	}
-	now := time.Now()
-	j.mu.Lock()
+	out := make([]Pending, len(batches))
 	for i, b := range batches {
-		out[i] = j.admit(now, acks, b, &pre[i])
+		if pre[i].err == nil && kept < frame/2 {
+			b.Records = bytes.Clone(b.Records) // a few bytes would keep a large frame alive while they are cached
+		}
+		out[i] = j.append(ctx, acks, b, &pre[i])
 	}
-	j.mu.Unlock()
-	for i := range pre {
-		pre[i].cancel(j.memory)
-	}
-	j.wake()
 	return out
 }
 
-// reserve waits for memory and room in the WAL for all that passed check. One request at a time does so: two that each
-// held half of what they need would wait for each other for ever.
-func (j *Journal) reserve(ctx context.Context, batches []PartitionBatch, pre []checked) (err error) {
-	select {
-	case j.entrance <- struct{}{}:
-	case <-ctx.Done():
-		return context.Cause(ctx)
+// append waits for memory and room for one PartitionBatch and admits it. A request holds nothing while it waits but
+// what it has admitted, which will count and be free again: two can never wait for each other.
+func (j *Journal) append(ctx context.Context, acks Acks, b PartitionBatch, c *checked) Pending {
+	if c.err != nil {
+		return Refused(c.err)
 	}
-	defer func() { <-j.entrance }()
-	for i := range pre {
-		if pre[i].err == nil && err == nil {
-			err = pre[i].reserve(ctx, j, len(batches[i].Records)+walHeader)
-		}
+	if err := c.reserve(ctx, j, len(b.Records)+walHeader); err != nil {
+		return Refused(err)
 	}
-	if err != nil {
-		for i := range pre {
-			pre[i].cancel(j.memory)
-		}
-	}
-	return err
+	defer c.cancel(j.memory)
+	defer j.wake()
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.admit(time.Now(), acks, b, c)
 }
 
 func (c *checked) reserve(ctx context.Context, j *Journal, n int) error {
-	if err := j.memory.Acquire(ctx, int64(n)); err != nil {
+	size := int64(n)
+	if j.cfg.MemoryBytes > 0 {
+		size = min(size, j.cfg.MemoryBytes)
+	}
+	if err := j.memory.Acquire(ctx, size); err != nil {
 		return fmt.Errorf("wait for memory: %w", err)
 	}
-	c.memory = int64(n)
+	c.memory = size
 	if j.wal == nil {
 		return nil
 	}
 	room, err := j.wal.Reserve(ctx, n)
 	if err != nil && ctx.Err() != nil {
+		c.cancel(j.memory)
 		return fmt.Errorf("wait for the WAL: %w", err)
 	}
 	c.room = room // nil with a WAL that is closed or too small: acks=1 waits for the bucket
@@ -108,39 +106,61 @@ func (c *checked) cancel(m Memory) {
 	}
 }
 
-// check walks the batches of a PartitionBatch: sizes, CRC, counts, attributes.
+// check walks the batches of a PartitionBatch: sizes, CRC, counts, attributes. A client's batch with half a producer
+// is refused: a footer that names it could not be read back.
 func check(b PartitionBatch) checked {
 	var c checked
+	if len(b.Records) > MaxBatchBytes {
+		c.err = fmt.Errorf("%d bytes for one partition, at most %d: %w", len(b.Records), MaxBatchBytes, ErrTooLarge)
+		return c
+	}
 	c.err = recordbatch.Each(b.Records, MaxBatchBytes, func(_ []byte, info recordbatch.Info) error {
-		switch {
-		case info.IsControl() && !b.Internal:
-			return recordbatch.ErrControl
-		case info.IsTransactional():
+		if info.IsTransactional() {
 			return ErrTransactional
 		}
+		if len(c.batches) == maxBatches {
+			return fmt.Errorf("more than %d batches for one partition: %w", maxBatches, ErrTooLarge)
+		}
 		c.batches = append(c.batches, info)
-		return nil
+		if b.Internal {
+			return nil
+		}
+		return info.CheckClient()
 	})
 	return c
+}
+
+// judge says what is wrong with batches that no memory needs to be found for.
+func (j *Journal) judge(p topic.Partition, batches []recordbatch.Info) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	_, err := j.allowed(time.Now(), p, batches)
+	return err
+}
+
+// allowed finds the partition if it is ours and its topic's settings let the batches in. The lock is held.
+func (j *Journal) allowed(now time.Time, p topic.Partition, batches []recordbatch.Info) (*partition, error) {
+	if j.err != nil {
+		return nil, j.err
+	}
+	s := j.partitions[p]
+	if s == nil {
+		return nil, ErrNotOwner
+	}
+	for _, info := range batches {
+		if err := s.limits.allow(info, now); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
 }
 
 // admit gives the batches their offsets and puts them into the open buffer and the WAL, or refuses them all. The lock
 // is held: this is the one place where the order of a partition's records is made.
 func (j *Journal) admit(now time.Time, acks Acks, b PartitionBatch, c *checked) Pending {
-	if c.err != nil {
-		return Refused(c.err)
-	}
-	if j.err != nil {
-		return Refused(j.err)
-	}
-	s := j.partitions[b.Partition]
-	if s == nil {
-		return Refused(ErrNotOwner)
-	}
-	for _, info := range c.batches {
-		if err := s.limits.allow(info, now); err != nil {
-			return Refused(err)
-		}
+	s, err := j.allowed(now, b.Partition, c.batches)
+	if err != nil {
+		return Refused(err)
 	}
 	v, err := s.sequenced(b.Partition, c.batches)
 	if err != nil {
@@ -198,6 +218,9 @@ func (j *Journal) duplicate(s *partition, acks Acks, v sequence.Verdict) Pending
 	if s.limits.LogAppendTime {
 		p.result.AppendTime = v.Timestamp
 	}
+	if v.Base < s.counted {
+		return p // it counts: state answers (I8)
+	}
 	for _, r := range s.pending {
 		if v.Base < r.next {
 			p.buf = r.buf
@@ -210,7 +233,7 @@ func (j *Journal) duplicate(s *partition, acks Acks, v sequence.Verdict) Pending
 // place assigns offsets and appends to buffer and WAL.
 func (j *Journal) place(now time.Time, acks Acks, b PartitionBatch, c *checked, s *partition) Pending {
 	out := Pending{journal: j, acks: acks, result: Result{Base: s.next, AppendTime: -1, LogStart: s.start}}
-	buf := j.buffer(now, len(b.Records))
+	buf := j.buffer(now, len(b.Records), len(c.batches))
 	base := s.next
 	rest := b.Records
 	for _, info := range c.batches {
@@ -229,7 +252,7 @@ func (j *Journal) place(now time.Time, acks Acks, b PartitionBatch, c *checked, 
 		}
 		s.next += topic.Offset(info.Count)
 	}
-	buf.add(b.Partition, s.epoch, base, s.next, b.Records)
+	buf.add(b.Partition, s.epoch, base, s.next, b.Records, len(c.batches))
 	buf.lazy = buf.lazy && b.Lazy
 	buf.memory += c.memory
 	c.memory = 0
@@ -249,17 +272,22 @@ func (j *Journal) place(now time.Time, acks Acks, b PartitionBatch, c *checked, 
 	return out
 }
 
-// buffer gives the open buffer, after closing it when n more bytes would be too many.
-func (j *Journal) buffer(now time.Time, n int) *buffer {
-	if j.open.bytes > 0 && (j.open.bytes+n > j.cfg.FlushBytes || len(j.open.order) >= maxExtents) {
-		j.full = append(j.full, j.open)
-		j.open = newBuffer()
+// buffer gives the open buffer, after closing it when n more bytes in so many batches would be too many.
+func (j *Journal) buffer(now time.Time, n, batches int) *buffer {
+	if !j.open.fits(n, batches, j.cfg.FlushBytes) {
+		j.close()
 	}
 	if j.open.bytes == 0 {
 		j.open.first = now
 	}
 	j.open.last = now
 	return j.open
+}
+
+// close lets nothing more into the open buffer and begins another. The lock is held.
+func (j *Journal) close() {
+	j.full = append(j.full, j.open)
+	j.open = newBuffer()
 }
 
 // walHeader precedes the batches in a WAL entry: topic id 16, partition 4, epoch 4, base offset 8, big endian.

@@ -2,17 +2,9 @@ package ingest
 
 import "time"
 
-const (
-	maxTokens  = 20                   // PUTs that may be saved up
-	quiet      = 2 * time.Millisecond // nothing new for this long: whoever wanted to be in this slot is in it
-	quietLimit = 8 * time.Millisecond // however busy the producers are
-	lazyWait   = time.Second          // what may wait waits this long at most (T2)
-	maxExtents = 2000                 // of a segment
-)
-
-// budget decides when a buffer is frozen. PUTs follow bytes and time: a token comes every interval and with every
-// flushBytes stored, and at most maxTokens are saved. With tokens to spare a lone producer waits for its PUT only; under load the size
-// decides; an idle agent writes nothing.
+// budget decides when a buffer is frozen. PUTs follow bytes and time: a token comes every interval, the bytes stored
+// pay for a share of theirs, and at most maxTokens are saved. With tokens to spare a lone producer waits for its PUT
+// only; under load the size decides; an idle agent writes nothing.
 type budget struct {
 	interval   time.Duration
 	flushBytes int
@@ -43,7 +35,7 @@ func (b *budget) due(now time.Time, w waiting) (freeze bool, wait time.Duration)
 	}
 	age := now.Sub(w.first)
 	if b.tokens < 1 {
-		return false, time.Duration((1 - b.tokens) * float64(b.interval))
+		return false, max(shortest, time.Duration((1-b.tokens)*float64(b.interval)))
 	}
 	if w.lazy && b.tokens < maxTokens/2 && age < lazyWait {
 		return false, lazyWait - age
@@ -65,7 +57,8 @@ func (b *budget) refill(now time.Time) {
 	b.refilled = now
 }
 
-// spend pays for a frozen buffer: a whole token, of which its bytes give a share back.
+// spend pays for a frozen buffer: a whole token, of which its bytes give a share back. What was full or urgent may not
+// leave a debt: whoever comes after it would wait longer than an interval.
 func (b *budget) spend(bytes int) {
-	b.tokens -= 1 - min(1, float64(bytes)/float64(b.flushBytes))
+	b.tokens = max(0, b.tokens-1+min(1, float64(bytes)/float64(b.flushBytes)))
 }

@@ -29,6 +29,7 @@ type buffer struct {
 	order     []*segment.Run // in order of first batch
 	producers []sequence.Delta
 	bytes     int
+	batches   int
 	memory    int64 // to release when settled
 	first     time.Time
 	last      time.Time    // of the newest batch
@@ -49,8 +50,8 @@ func (b *buffer) settle(err error) {
 	close(b.done)
 }
 
-// add appends admitted, patched bytes of one or more batches to the partition's run.
-func (b *buffer) add(p topic.Partition, epoch topic.Epoch, base, next topic.Offset, batches []byte) {
+// add appends the admitted, patched bytes of n batches to the partition's run.
+func (b *buffer) add(p topic.Partition, epoch topic.Epoch, base, next topic.Offset, batches []byte, n int) {
 	r := b.runs[p]
 	if r == nil {
 		r = &segment.Run{Partition: p, Epoch: epoch, Base: base}
@@ -60,6 +61,12 @@ func (b *buffer) add(p topic.Partition, epoch topic.Epoch, base, next topic.Offs
 	r.Batches = append(r.Batches, batches)
 	r.Next = next
 	b.bytes += len(batches)
+	b.batches += n
+}
+
+// fits says whether n more bytes in so many batches may join.
+func (b *buffer) fits(n, batches, flushBytes int) bool {
+	return b.bytes == 0 || b.bytes+n <= flushBytes && b.batches+batches <= maxBatches && len(b.order) < maxExtents
 }
 
 // Result is what an acked batch got.
@@ -90,7 +97,7 @@ func (p Pending) Wait(ctx context.Context) (Result, error) {
 	}
 	if p.acks == AcksOne && p.journal.wal != nil && p.wal != 0 {
 		if err := p.journal.wal.Synced(ctx, p.wal); err == nil || ctx.Err() != nil {
-			return p.result, ctx.Err()
+			return p.result, err
 		}
 		// The WAL is closed for good: acks=1 waits for the bucket, like acks=all.
 	}

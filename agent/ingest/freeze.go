@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -109,16 +110,21 @@ func (j *Journal) freezeNext(ctx context.Context) error {
 		runs[i] = *r
 	}
 	object, err := segment.Build(footer, runs, j.cfg.Codec)
+	if errors.Is(err, segment.ErrTooLarge) && footer.Summary != nil { // it only spares readers 63 footers
+		footer.Summary = nil
+		object, err = segment.Build(footer, runs, j.cfg.Codec)
+	}
 	if err != nil { // a broken invariant of ours: the slot stays a hole and the journal ends there
 		return fmt.Errorf("build slot %d: %w", slot, err)
 	}
 	j.mu.Lock()
 	b.object = object
 	j.recent = append(j.recent, segment.SlotExtents{Slot: slot, Extents: object.Footer.Extents})
-	if footer.Summary != nil {
+	if summarized(slot) {
 		j.recent = nil
 	}
 	j.mu.Unlock()
+	// I1: these bytes and no others, for ever; the checksum comes from the batches' own, no byte is read again.
 	j.slots.Land(slot, slotlog.FreezeBody(slotlog.Data, objectstore.Body{
 		Parts: object.Parts, Size: object.Size, CRC32C: object.CRC32C,
 	}))
@@ -138,11 +144,13 @@ func (j *Journal) take(slot topic.Slot) (*buffer, segment.Footer) {
 	b.slot, b.frozen = slot, true
 	j.frozen = append(j.frozen, b)
 	f := segment.Footer{Journal: j.cfg.Journal, Slot: slot, CreatedMs: time.Now().UnixMilli(), Producers: b.producers}
-	if slot%summaryEvery == summaryEvery-1 {
+	if summarized(slot) {
 		f.Summary = j.summary()
 	}
 	return b, f
 }
+
+func summarized(slot topic.Slot) bool { return slot%summaryEvery == summaryEvery-1 }
 
 // summary lists every partition of the journal with its end as of the newest frozen slot, and the extents of the slots
 // since the last summary. The lock is held.

@@ -3,6 +3,8 @@ package ingest
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -23,14 +25,12 @@ var (
 	ErrManyBatches   = errors.New("several batches of an idempotent producer for one partition in one request")
 )
 
-// MaxBatchBytes is the largest batch that fits a slot beside its footer, whatever max.message.bytes says.
-const MaxBatchBytes = 48 << 20
-
 // Config holds what a journal is tuned by.
 type Config struct {
 	Journal       topic.JournalID
 	FlushInterval time.Duration // one PUT token comes this often
-	FlushBytes    int           // a buffer of this size is frozen at once
+	FlushBytes    int           // a buffer of this size is frozen at once; at most MaxBatchBytes
+	MemoryBytes   int64         // what Memory holds at most: a batch larger than that waits for all of it; 0 = no end
 	Codec         segment.Codec // for runs of uncompressed batches
 }
 
@@ -69,8 +69,7 @@ type Journal struct {
 	tail   Tail
 	budget budget // Run only
 
-	kick     chan struct{} // wakes Run; capacity 1
-	entrance chan struct{} // held by the one request that reserves; capacity 1
+	kick chan struct{} // wakes Run; capacity 1
 
 	mu         sync.Mutex // guards all below
 	partitions map[topic.Partition]*partition
@@ -83,6 +82,7 @@ type Journal struct {
 
 // New makes the journal's state, owning nothing yet.
 func New(cfg Config, slots *slotlog.Writer, w *wal.WAL, memory Memory, tail Tail) *Journal {
+	cfg.FlushBytes = min(cfg.FlushBytes, MaxBatchBytes)
 	return &Journal{
 		cfg:        cfg,
 		slots:      slots,
@@ -91,7 +91,6 @@ func New(cfg Config, slots *slotlog.Writer, w *wal.WAL, memory Memory, tail Tail
 		tail:       tail,
 		budget:     newBudget(cfg.FlushInterval, cfg.FlushBytes),
 		kick:       make(chan struct{}, 1),
-		entrance:   make(chan struct{}, 1),
 		partitions: make(map[topic.Partition]*partition),
 		open:       newBuffer(),
 	}
@@ -129,6 +128,9 @@ type Ownership struct {
 func (j *Journal) Own(o Ownership) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	if j.open.runs[o.Partition] != nil { // a segment holds one epoch of a partition
+		j.close()
+	}
 	j.partitions[o.Partition] = &partition{
 		epoch: o.Epoch, next: o.Base, counted: o.Base, start: o.Start,
 		admitted: o.Producers.Clone(), producers: o.Producers, limits: o.Limits,
@@ -168,15 +170,15 @@ func (j *Journal) Owns(p topic.Partition) (epoch topic.Epoch, next topic.Offset,
 	return s.epoch, s.next, true
 }
 
-// fail ends the journal: every waiter gets the error, and nothing admitted so far is known to be part of the log.
+// fail ends the journal: every waiter gets the error, and nothing admitted so far is known to be part of the log (P5).
 func (j *Journal) fail(err error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.err != nil {
 		return
 	}
-	j.err = errors.Join(ErrFenced, err)
-	for _, b := range append(append(j.frozen, j.full...), j.open) {
+	j.err = fmt.Errorf("%w: %w", ErrFenced, err)
+	for _, b := range slices.Concat(j.frozen, j.full, []*buffer{j.open}) {
 		b.settle(j.err)
 		j.memory.Release(b.memory)
 	}

@@ -58,12 +58,15 @@ const (
 // partition: the record gets the offset it had (B3). Entries are given in the order in which they were logged. The
 // Pending counts or fails like any other.
 func (j *Journal) Replay(ctx context.Context, l Logged) (Replayed, Pending, error) {
-	pre := []checked{{batches: l.batches}}
-	defer pre[0].cancel(j.memory)
+	c := checked{batches: l.batches}
+	if len(l.Records) > MaxBatchBytes || len(l.batches) > maxBatches {
+		return Stranded, Pending{}, nil
+	}
 	b := PartitionBatch{Partition: l.Partition, Records: l.Records, Internal: true, replayed: true}
-	if err := j.reserve(ctx, []PartitionBatch{b}, pre); err != nil {
+	if err := c.reserve(ctx, j, len(l.Records)+walHeader); err != nil {
 		return Stranded, Pending{}, err
 	}
+	defer c.cancel(j.memory)
 	defer j.wake()
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -76,7 +79,7 @@ func (j *Journal) Replay(ctx context.Context, l Logged) (Replayed, Pending, erro
 	case s == nil || l.Base != s.next || l.Epoch >= s.epoch:
 		return Stranded, Pending{}, nil
 	}
-	return Appended, j.place(time.Now(), AcksOne, b, &pre[0], s), nil
+	return Appended, j.place(time.Now(), AcksOne, b, &c, s), nil
 }
 
 // Synced waits until all that the WAL took of these is on disk, or else counts.

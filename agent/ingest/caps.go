@@ -1,0 +1,25 @@
+package ingest
+
+import (
+	"time"
+
+	"github.com/odradek/odradek/segment"
+)
+
+// What bounds a buffer. A slot is given out before its segment is built, and one that stays empty ends the journal (S1):
+// so segment.Build must have nothing to refuse. 48 MiB of batches, 24 bytes of block table for each, a footer of
+// at most 50 bytes a batch and an extent, and a summary of 63 slots lie below segment.MaxPayload.
+const (
+	// MaxBatchBytes is the most that one partition may bring in one request, whatever max.message.bytes says.
+	MaxBatchBytes = 48 << 20
+	maxBatches    = 100_000            // of a buffer, and of one partition in one request
+	maxExtents    = segment.MaxExtents // partitions of a buffer
+)
+
+const (
+	maxTokens  = 20                   // PUTs that may be saved up
+	quiet      = 2 * time.Millisecond // nothing new for this long: whoever wanted to be in this slot is in it
+	quietLimit = 8 * time.Millisecond // however busy the producers are
+	lazyWait   = time.Second          // what may wait waits this long at most (T2)
+	shortest   = time.Millisecond     // of the waits of the freezing loop
+)
