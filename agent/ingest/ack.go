@@ -1,6 +1,8 @@
 package ingest
 
 import (
+	"time"
+
 	"github.com/odradek/odradek/segment"
 	"github.com/odradek/odradek/topic"
 )
@@ -58,6 +60,7 @@ func (j *Journal) settled(b *buffer) bool {
 	}
 	j.frozen[0] = nil
 	j.frozen = j.frozen[1:]
+	j.acked, j.putTime = b.bytes, time.Since(b.frozenAt)
 	for _, d := range b.producers {
 		if s := j.partitions[d.Partition]; s != nil {
 			s.producers.Apply(d) // I8: a function of the footers, in slot order

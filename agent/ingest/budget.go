@@ -20,11 +20,13 @@ func newBudget(interval time.Duration, flushBytes int) budget {
 type waiting struct {
 	bytes       int
 	extents     int
-	first, last time.Time // when its first and its newest batch were admitted
-	lazy        bool      // may wait
-	urgent      bool      // must not wait
-	full        bool      // another buffer waits behind it
-	inFlight    int       // slots given out that do not count yet
+	first, last time.Time     // when its first and its newest batch were admitted
+	lazy        bool          // may wait
+	urgent      bool          // must not wait
+	full        bool          // another buffer waits behind it
+	inFlight    int           // slots given out that do not count yet
+	acked       int           // bytes of the slot that counted last: its producers are about to send as much again
+	putTime     time.Duration // that this slot took from its freeze on
 }
 
 // due says whether to freeze now, or else how long to wait before asking again, unless something changes.
@@ -44,6 +46,10 @@ func (b *budget) due(now time.Time, w waiting) (freeze bool, wait time.Duration)
 	if w.inFlight > int(b.tokens/4) && age < b.interval {
 		return false, b.interval - age
 	}
+	// Producers that were acked together come back together: the slot waits for all of them, but not for long.
+	if patience := max(quietLimit, w.putTime/8); w.bytes < w.acked-w.acked/8 && age < patience {
+		return false, patience - age
+	}
 	if calm := now.Sub(w.last); calm < quiet && age < quietLimit {
 		return false, min(quiet-calm, quietLimit-age)
 	}
@@ -57,8 +63,8 @@ func (b *budget) refill(now time.Time) {
 	b.refilled = now
 }
 
-// spend pays for a frozen buffer: a whole token, of which its bytes give a share back. What was full or urgent may not
+// spend pays for a frozen buffer: a whole token, of which its bytes give a share back; half a full buffer is free. What was full or urgent may not
 // leave a debt: whoever comes after it would wait longer than an interval.
 func (b *budget) spend(bytes int) {
-	b.tokens = max(0, b.tokens-1+min(1, float64(bytes)/float64(b.flushBytes)))
+	b.tokens = max(0, b.tokens-1+min(1, 2*float64(bytes)/float64(b.flushBytes)))
 }

@@ -24,6 +24,7 @@ const (
 type buffer struct {
 	slot      topic.Slot // once frozen
 	frozen    bool
+	frozenAt  time.Time
 	object    *segment.Object // once built; its packed blocks are needed until the slot counts
 	runs      map[topic.Partition]*segment.Run
 	order     []*segment.Run // in order of first batch

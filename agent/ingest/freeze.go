@@ -93,6 +93,7 @@ func (j *Journal) waiting() (waiting, bool) {
 	return waiting{
 		bytes: b.bytes, extents: len(b.order), first: b.first, last: b.last,
 		lazy: b.lazy, urgent: b.urgent, full: full, inFlight: j.slots.InFlight(),
+		acked: j.acked, putTime: j.putTime,
 	}, true
 }
 
@@ -141,7 +142,7 @@ func (j *Journal) take(slot topic.Slot) (*buffer, segment.Footer) {
 	} else {
 		j.open = newBuffer()
 	}
-	b.slot, b.frozen = slot, true
+	b.slot, b.frozen, b.frozenAt = slot, true, time.Now()
 	j.frozen = append(j.frozen, b)
 	f := segment.Footer{Journal: j.cfg.Journal, Slot: slot, CreatedMs: time.Now().UnixMilli(), Producers: b.producers}
 	if summarized(slot) {

@@ -77,6 +77,8 @@ type Journal struct {
 	full       []*buffer             // reached FlushBytes, waiting for a slot; in order
 	frozen     []*buffer             // have a slot that does not count yet; in slot order
 	recent     []segment.SlotExtents // of the slots since the last summary
+	acked      int                   // bytes of the slot that counted last
+	putTime    time.Duration         // that it took from its freeze on
 	err        error                 // why the journal is over
 }
 
