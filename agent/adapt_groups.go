@@ -104,7 +104,7 @@ func (l *groupLog) partition(index int32) (topic.Partition, error) {
 
 func (s *session) groupConfig() group.Config {
 	c := group.Defaults()
-	v := topic.Cluster{topic.Config(s.agent.settings.Kafka)}
+	v := topic.Cluster{s.agent.settings.Kafka}
 	ms := func(name string) time.Duration { return time.Duration(v.Int64(name)) * time.Millisecond }
 	c.Partitions = int32(v.Int64("offsets.topic.num.partitions"))
 	c.MinSessionTimeout = ms("group.min.session.timeout.ms")

@@ -98,7 +98,7 @@ func (s *session) values(state *control.State, t *control.Topic) topic.Values {
 
 func (s *session) clusterValues(state *control.State) topic.Cluster {
 	config, _ := state.Config()
-	return topic.Cluster{config, topic.Config(s.agent.settings.Kafka)}
+	return topic.Cluster{config, s.agent.settings.Kafka}
 }
 
 func (s *session) limits(state *control.State, t *control.Topic) ingest.Limits {

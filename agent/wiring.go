@@ -17,7 +17,7 @@ func (s *session) engines() api.Engines {
 }
 
 // kafka are the cluster settings that this agent was started with.
-func (s *session) kafka() topic.Cluster { return topic.Cluster{topic.Config(s.agent.settings.Kafka)} }
+func (s *session) kafka() topic.Cluster { return topic.Cluster{s.agent.settings.Kafka} }
 
 func (s *session) apiConfig() api.Config {
 	c := api.DefaultConfig()

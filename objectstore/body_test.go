@@ -2,6 +2,7 @@ package objectstore
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"strings"
 	"testing"
@@ -64,7 +65,7 @@ func TestReadBody_LyingLengths(t *testing.T) {
 	}
 	for _, test := range tests {
 		got, err := ReadBody(strings.NewReader(test.body), test.size)
-		if test.ok && (err != nil || string(got) != test.body) || !test.ok && err == nil || test.want != nil && err != test.want {
+		if test.ok && (err != nil || string(got) != test.body) || !test.ok && err == nil || test.want != nil && !errors.Is(err, test.want) {
 			t.Errorf("%q promised as %d bytes: %q, %v", test.body, test.size, got, err)
 		}
 	}
@@ -72,7 +73,7 @@ func TestReadBody_LyingLengths(t *testing.T) {
 
 func TestReadBody_HugePromiseTakesNoMemory(t *testing.T) {
 	got, err := ReadBody(bytes.NewReader([]byte("abc")), 1<<50)
-	if err != io.ErrUnexpectedEOF {
+	if !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("3 bytes promised as a pebibyte: %d bytes, %v; want ErrUnexpectedEOF", len(got), err)
 	}
 }

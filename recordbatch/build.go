@@ -28,7 +28,7 @@ type Draft struct {
 // the batch's base timestamp. The caller owns the slice.
 func Build(d Draft) []byte {
 	b := make([]byte, HeaderSize, HeaderSize+sizeHint(d.Records))
-	var base int64 = noTimestamp
+	base := noTimestamp
 	if len(d.Records) > 0 {
 		base = d.Records[0].Timestamp
 	}

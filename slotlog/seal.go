@@ -47,7 +47,8 @@ func FirstToSeal(ctx context.Context, store objectstore.Store, j topic.JournalID
 		}
 		return err == nil, err
 	}
-	low, high := trim, trim // low: trim or present; high: absent once the gallop ends
+	low := trim         // trim or present
+	var high topic.Slot // absent once the gallop ends
 	for step := topic.Slot(1); ; step *= 2 {
 		high = trim + step
 		ok, err := there(high)

@@ -140,7 +140,7 @@ func (v Values) Get(name string) Value {
 
 func (v Values) int64(name string) int64 { return parse(v.Get(name), Settings, name, parseInt) }
 
-// The settings that mean something here, in Kafka's units.
+// MaxMessageBytes and the others are the settings that mean something here, in Kafka's units.
 func (v Values) MaxMessageBytes() int64    { return v.int64("max.message.bytes") }
 func (v Values) RetentionMs() int64        { return v.int64("retention.ms") }
 func (v Values) RetentionBytes() int64     { return v.int64("retention.bytes") }

@@ -23,7 +23,7 @@ func (w *WAL) Run(ctx context.Context) error {
 	w.writeLoop(ctx)
 	close(stop)
 	<-synced
-	w.syncOnce()
+	_ = w.syncOnce() // an error stays in diskError
 
 	// Only now, when nothing is written any more, may those who wait for the disk take their buffers back.
 	err := w.diskError()

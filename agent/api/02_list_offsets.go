@@ -82,7 +82,7 @@ type place struct{ topic, partition int }
 
 // offsetQuery reads a timestamp. ok is false for what has an answer without a query, which is no offset.
 func offsetQuery(version int16, timestamp int64) (q OffsetQuery, ok bool, code int16) {
-	since := int16(0)
+	var since int16
 	switch timestamp {
 	case timestampLatest:
 		return OffsetQuery{Kind: OffsetLatest}, true, 0

@@ -70,19 +70,19 @@ func parseShape(words []string) ([]field, []string) {
 			f.from, f.to = parseVersions(versions)
 			word = rest
 		}
-		switch {
-		case word == "s":
+		switch word {
+		case "s":
 			f.kind = text
-		case word == "n":
+		case "n":
 			f.kind = nullText
-		case word == "b":
+		case "b":
 			f.kind = blob
-		case word == "s[]":
+		case "s[]":
 			f.kind = textArray
-		case word == "[":
+		case "[":
 			f.kind = structs
 			f.fields, words = parseShape(words)
-		case word == "?(":
+		case "?(":
 			f.kind = optionalStruct
 			f.fields, words = parseShape(words)
 		default:

@@ -79,10 +79,10 @@ func (e *Engine) Counted(f segment.Footer) {
 func segmentOf(f segment.Footer) metadata.Segment {
 	s := metadata.Segment{Journal: f.Journal, Slot: f.Slot, Extents: make([]metadata.Extent, len(f.Extents))}
 	for i, x := range f.Extents {
-		s.Extents[i] = metadata.Extent(x)
+		s.Extents[i] = x
 	}
 	for _, l := range f.LogStarts {
-		s.LogStarts = append(s.LogStarts, metadata.LogStart(l))
+		s.LogStarts = append(s.LogStarts, l)
 	}
 	return s
 }

@@ -27,9 +27,12 @@ var (
 // retriable reports whether an answer with err may be given without the owner's proof (O1): the client does nothing
 // on its word but come again.
 func retriable(err error) bool {
-	switch err {
-	case ErrRebalanceInProgress, ErrNotCoordinator, ErrLoadInProgress, ErrMemberIDRequired, ErrGroupFull, ErrTooManyGroups:
-		return true
+	for _, again := range []error{
+		ErrRebalanceInProgress, ErrNotCoordinator, ErrLoadInProgress, ErrMemberIDRequired, ErrGroupFull, ErrTooManyGroups,
+	} {
+		if errors.Is(err, again) {
+			return true
+		}
 	}
 	return false
 }

@@ -68,7 +68,7 @@ func (s *Server) Run(ctx context.Context) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = s.http.Close()
 	}
-	<-served
+	_ = <-served // http.ErrServerClosed
 	return err
 }
 

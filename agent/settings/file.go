@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -25,12 +26,12 @@ func (l *loader) file(config given) []given {
 	var document yaml.Node
 	decoder := yaml.NewDecoder(strings.NewReader(string(text)))
 	if err := decoder.Decode(&document); err != nil {
-		if err != io.EOF {
+		if !errors.Is(err, io.EOF) {
 			l.problem(configName, path, strings.TrimPrefix(err.Error(), "yaml: "))
 		}
 		return nil
 	}
-	if err := decoder.Decode(new(yaml.Node)); err != io.EOF {
+	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
 		l.problem(configName, path, "holds more than one YAML document")
 	}
 	return l.mapping(path, document.Content[0], false)

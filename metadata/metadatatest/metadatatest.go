@@ -161,5 +161,5 @@ func (b *bench) wantLog(pin metadata.Pin, j byte, from topic.Slot, want ...metad
 	b.Helper()
 	got, err := b.store.Segments(b.Context(), pin, []metadata.Cursor{{Journal: journal(j), From: from}}, 1000)
 	b.must("segments", err)
-	b.same("segments", got, []metadata.Segment(want))
+	b.same("segments", got, want)
 }

@@ -127,7 +127,7 @@ func (s *Store) ready(ctx context.Context) error {
 func (s *Store) probe(ctx context.Context) (runID, replicationID string, err error) {
 	pipe := s.client.Pipeline()
 	sections := []*goredis.StringCmd{pipe.Info(ctx, "server"), pipe.Info(ctx, "replication"), pipe.Info(ctx, "memory")}
-	pipe.Exec(ctx) // each command keeps its own error
+	_, _ = pipe.Exec(ctx) // each command keeps its own error
 	var all strings.Builder
 	for _, section := range sections {
 		if err := section.Err(); err != nil {

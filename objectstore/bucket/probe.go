@@ -36,7 +36,7 @@ func Probe(ctx context.Context, store objectstore.Store) error {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), probeTime)
 		defer cancel()
 		for _, key := range []string{first, race} {
-			store.Delete(ctx, key) // what is left is two small objects that nobody reads
+			_ = store.Delete(ctx, key) // what is left is two small objects that nobody reads
 		}
 	}()
 	if err := probeSecond(ctx, store, first); err != nil {

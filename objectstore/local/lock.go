@@ -41,7 +41,7 @@ func (s *Store) lock(how int) (*Lock, error) {
 	}
 	// The id is for people only; with a shared lock it is the last one's that came.
 	if err := f.Truncate(0); err == nil {
-		f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
+		_, _ = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
 	}
 	return &Lock{f}, nil
 }

@@ -73,7 +73,7 @@ func TestList_CountsAsS3Bills(t *testing.T) {
 	if err := s.List(t.Context(), "n/", func(objectstore.Info) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.List(t.Context(), "n/", stop); err != enough {
+	if err := s.List(t.Context(), "n/", stop); !errors.Is(err, enough) {
 		t.Fatal(err)
 	}
 	if err := s.List(t.Context(), "nothing/", stop); err != nil {

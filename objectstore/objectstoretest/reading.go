@@ -123,7 +123,7 @@ func listStops(t *testing.T, s objectstore.Store) {
 		}
 		return nil
 	})
-	if err != enough || !slices.Equal(seen, []string{"l/1", "l/2"}) {
+	if !errors.Is(err, enough) || !slices.Equal(seen, []string{"l/1", "l/2"}) {
 		t.Errorf("list that stops at the second key: saw %q, %v; want l/1 l/2 and the caller's error", seen, err)
 	}
 }
