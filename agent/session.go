@@ -67,6 +67,7 @@ func (a *agent) session(ctx context.Context) error {
 	slog.InfoContext(ctx, "place found", "place", a.place)
 
 	s := a.newSession()
+	defer s.cluster.Stop()
 	opened, rings, err := s.boot(ctx)
 	if err != nil {
 		return err
@@ -114,6 +115,9 @@ func (s *session) boot(ctx context.Context) (cluster.Opened, []ring, error) {
 	opened, err := s.cluster.Boot(ctx, s.journal, func(j topic.JournalID) bool { return mine[j] || a.opened[j] }, s.fetch)
 	if err != nil {
 		s.wal.Close()
+		if errors.Is(err, cluster.ErrUndecided) { // it may be open: without its WAL the next boot would not know it as ours
+			return cluster.Opened{}, nil, err
+		}
 		if rerr := a.disk.Remove(wal.Identity(s.journal)); rerr != nil {
 			slog.WarnContext(ctx, "unused wal not removed", "error", rerr)
 		}

@@ -123,10 +123,13 @@ func (e *Engine) propose(ctx context.Context, decide func(*control.State) (contr
 		record = r
 		return []control.Record{r}, nil
 	})
-	if err == nil && outcomes[0].Void {
-		err = fmt.Errorf("%w: %s", ErrVoid, outcomes[0].Why)
+	if err != nil {
+		return nil, err // decide may still write record
 	}
-	return record, err
+	if outcomes[0].Void {
+		return nil, fmt.Errorf("%w: %s", ErrVoid, outcomes[0].Why)
+	}
+	return record, nil
 }
 
 // producerBlock is how many producer ids an agent takes from the control log at a time.

@@ -137,7 +137,7 @@ func (e *Engine) open(ctx context.Context, id topic.JournalID, dead []ended, h H
 		return []control.Record{r}, nil
 	})
 	if err != nil {
-		return err
+		return fmt.Errorf("open journal %s: %w: %w", id, ErrUndecided, err)
 	}
 	if outcomes[0].Void {
 		if j, ok := e.State().OpenJournalOf(e.cfg.NodeID); ok && e.cfg.NodeID != 0 {

@@ -1,8 +1,8 @@
 package cluster
 
 import (
+	"context"
 	"errors"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -19,6 +19,8 @@ var (
 	ErrForeign = errors.New("bucket holds keys but no control/0")
 	// ErrVoid says that a control record was overtaken by another one and means nothing.
 	ErrVoid = errors.New("control record void")
+	// ErrUndecided says that the journal may be open or not: the next boot finds out.
+	ErrUndecided = errors.New("unknown whether the journal was opened")
 	// ErrNodeID says that another open journal has the node id that was asked for.
 	ErrNodeID = errors.New("node id is in use")
 	// ErrUnreadable says that a newer build wrote records that this one does not know.
@@ -60,8 +62,9 @@ type Engine struct {
 	observer atomic.Pointer[Observer]
 	journal  topic.JournalID // set by Boot
 
-	proposing chan struct{} // capacity 1: one proposal at a time
-	applying  sync.Mutex    // one number after the other; never held across I/O
+	turn chan struct{}   // capacity 1: held by the one who proposes or applies control numbers
+	life context.Context // of proposals, which outlive those who wait for them
+	end  context.CancelFunc
 
 	effects effectLog
 	index   indexQueue
@@ -70,9 +73,10 @@ type Engine struct {
 	era     atomic.Uint64 // pinned era, 0 while there is none
 }
 
-// New makes an engine that knows nothing yet.
+// New makes an engine that knows nothing yet. Stop ends it.
 func New(cfg Config, store objectstore.Store, meta metadata.Store) *Engine {
-	e := &Engine{cfg: cfg, store: store, meta: meta, proposing: make(chan struct{}, 1), kick: make(chan struct{}, 1)}
+	e := &Engine{cfg: cfg, store: store, meta: meta, turn: make(chan struct{}, 1), kick: make(chan struct{}, 1)}
+	e.life, e.end = context.WithCancel(context.Background())
 	e.state.Store(control.New())
 	return e
 }

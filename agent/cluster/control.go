@@ -21,15 +21,32 @@ const (
 
 // Propose appends records to the control log and returns what became of them. decide makes them from the newest state,
 // again each time another agent's record came first (S4); no records and no error means there is nothing left to do.
-// ctx bounds the wait for a turn only: once a number may hold the records, it is found out whether it does.
+// ctx bounds the wait. When it ends, the records may come to count all the same: once a number may hold them, it is
+// found out whether it does, and decide may still be running.
 func (e *Engine) Propose(ctx context.Context, decide func(*control.State) ([]control.Record, error)) ([]control.Outcome, error) {
+	if err := e.takeTurn(ctx); err != nil {
+		return nil, err
+	}
+	type result struct {
+		outcomes []control.Outcome
+		err      error
+	}
+	done := make(chan result, 1)
+	go func() { // ends with e.life; Stop waits for the turn
+		defer e.giveTurn()
+		outcomes, err := e.append(e.life, decide)
+		done <- result{outcomes, err}
+	}()
 	select {
-	case e.proposing <- struct{}{}:
+	case r := <-done:
+		return r.outcomes, r.err
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
-	defer func() { <-e.proposing }()
-	ctx = context.WithoutCancel(ctx)
+}
+
+// append is Propose for who has the turn: nobody else applies numbers meanwhile.
+func (e *Engine) append(ctx context.Context, decide func(*control.State) ([]control.Record, error)) ([]control.Outcome, error) {
 	for {
 		s := e.State()
 		records, err := decide(s)
@@ -47,13 +64,30 @@ func (e *Engine) Propose(ctx context.Context, decide func(*control.State) ([]con
 			e.ring(ctx)
 			return outcomes, err
 		case errors.Is(err, slotlog.ErrFenced): // another agent's record came first
-			if err := e.CatchUp(ctx); err != nil {
+			if err := e.catchUp(ctx); err != nil {
 				return nil, err
 			}
 		default:
 			return nil, err
 		}
 	}
+}
+
+func (e *Engine) takeTurn(ctx context.Context) error {
+	select {
+	case e.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (e *Engine) giveTurn() { <-e.turn }
+
+// Stop gives up a proposal that is under way, and waits for its end. Nothing can be proposed afterwards.
+func (e *Engine) Stop() {
+	e.end()
+	e.turn <- struct{}{}
 }
 
 // ring tells the other agents. Losing it costs them a poll.
@@ -65,10 +99,8 @@ func (e *Engine) ring(ctx context.Context) {
 	}
 }
 
-// apply takes number n in. It is a no-op for a number that was applied before.
+// apply takes number n in. The caller has the turn, or nobody else knows the engine yet.
 func (e *Engine) apply(n topic.Slot, records []control.Record) ([]control.Outcome, error) {
-	e.applying.Lock()
-	defer e.applying.Unlock()
 	before := e.State()
 	if n < before.Next() {
 		return nil, fmt.Errorf("control %d: %w", n, control.ErrOutOfTurn)
@@ -88,6 +120,14 @@ func (e *Engine) apply(n topic.Slot, records []control.Record) ([]control.Outcom
 
 // CatchUp applies control numbers until there is none: the end of the log as of some moment after the call.
 func (e *Engine) CatchUp(ctx context.Context) error {
+	if err := e.takeTurn(ctx); err != nil {
+		return err
+	}
+	defer e.giveTurn()
+	return e.catchUp(ctx)
+}
+
+func (e *Engine) catchUp(ctx context.Context) error {
 	for {
 		n := e.State().Next()
 		payload, err := slotlog.ReadControl(ctx, e.store, n)
@@ -108,10 +148,8 @@ func (e *Engine) applyPayload(n topic.Slot, payload []byte) error {
 	if err != nil {
 		return fmt.Errorf("control %d: %w", n, err)
 	}
-	if _, err := e.apply(n, records); err != nil && !errors.Is(err, control.ErrOutOfTurn) {
-		return err
-	}
-	return nil
+	_, err = e.apply(n, records)
+	return err
 }
 
 // Follow keeps the control state up to date until ctx ends, waking on the doorbell and at least every 5 s (S6). It
