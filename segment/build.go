@@ -90,6 +90,10 @@ func (w *writer) write(f Footer, runs []Run) error {
 		}
 		f.Extents = append(f.Extents, e)
 	}
+	if f.Summary != nil { // what is left out of it is left out of the Object's
+		s := *f.Summary
+		f.Summary = &s
+	}
 	footer, err := appendFooter(nil, &f)
 	if err != nil {
 		return err

@@ -3,7 +3,9 @@ package segment
 import (
 	"encoding/binary"
 	"fmt"
+	"maps"
 
+	"github.com/odradek/odradek/sequence"
 	"github.com/odradek/odradek/topic"
 )
 
@@ -22,7 +24,7 @@ import (
 //	open transactions: empty list, reserved | closed transactions: empty list, reserved |
 //	summary: 0, or 1 and
 //	  ends: list of (partition | epoch | next) |
-//	  recent: list of (slot | extents as above)
+//	  recent: list of (slot | extents | producers | log starts, each as above)
 
 // footerWriter appends a footer's lists to b and collects the topics that they name.
 type footerWriter struct {
@@ -36,14 +38,10 @@ type footerWriter struct {
 func appendFooter(b []byte, f *Footer) ([]byte, error) {
 	w := footerWriter{created: f.CreatedMs, topics: make(map[topic.ID]uint64)}
 	w.extents(f.Extents)
-	if err := w.producers(f); err != nil {
+	if err := w.producers(f.Extents, f.Producers); err != nil {
 		return nil, err
 	}
-	w.number(uint64(len(f.LogStarts)))
-	for _, l := range f.LogStarts {
-		w.partition(l.Partition)
-		w.number(uint64(l.Start))
-	}
+	w.logStarts(f.LogStarts)
 	w.number(uint64(len(f.Releases)))
 	for _, r := range f.Releases {
 		w.partition(r.Partition)
@@ -53,8 +51,9 @@ func appendFooter(b []byte, f *Footer) ([]byte, error) {
 		w.b = append(w.b, r.ProducerState...)
 	}
 	w.b = append(w.b, 0, 0) // open and closed transactions
-	w.summary(f.Summary)
-
+	if err := w.summary(f.Summary); err != nil {
+		return nil, err
+	}
 	b = append(b, f.Journal[:]...)
 	b = binary.AppendUvarint(b, uint64(f.Slot))
 	b = binary.AppendVarint(b, f.CreatedMs)
@@ -95,19 +94,19 @@ func (w *footerWriter) extents(list []Extent) {
 
 // producers names each delta's extent instead of its partition: a delta without records in this very segment cannot be
 // written down (I8).
-func (w *footerWriter) producers(f *Footer) error {
-	at := make(map[topic.Partition]int, len(f.Extents))
-	for i := range f.Extents {
-		p := f.Extents[i].Partition
+func (w *footerWriter) producers(extents []Extent, deltas []sequence.Delta) error {
+	at := make(map[topic.Partition]int, len(extents))
+	for i := range extents {
+		p := extents[i].Partition
 		if _, twice := at[p]; twice {
 			return fmt.Errorf("%w: partition %s twice", ErrInvalid, p)
 		}
 		at[p] = i
 	}
-	w.number(uint64(len(f.Producers)))
-	for _, d := range f.Producers {
+	w.number(uint64(len(deltas)))
+	for _, d := range deltas {
 		i, ok := at[d.Partition]
-		if !ok || d.Base < f.Extents[i].Base || d.Next > f.Extents[i].Next || d.Base >= d.Next {
+		if !ok || d.Base < extents[i].Base || d.Next > extents[i].Next || d.Base >= d.Next {
 			return fmt.Errorf("%w: producer %d wrote [%d,%d) of %s, which is not in an extent",
 				ErrInvalid, d.ProducerID, d.Base, d.Next, d.Partition)
 		}
@@ -115,17 +114,26 @@ func (w *footerWriter) producers(f *Footer) error {
 		w.number(uint64(d.ProducerID))
 		w.signed(int64(d.ProducerEpoch))
 		w.signed(int64(d.FirstSequence))
-		w.number(uint64(d.Base - f.Extents[i].Base))
+		w.number(uint64(d.Base - extents[i].Base))
 		w.number(uint64(d.Next - d.Base))
 		w.signed(d.Timestamp - w.created)
 	}
 	return nil
 }
 
-func (w *footerWriter) summary(s *Summary) {
+func (w *footerWriter) logStarts(list []LogStart) {
+	w.number(uint64(len(list)))
+	for _, l := range list {
+		w.partition(l.Partition)
+		w.number(uint64(l.Start))
+	}
+}
+
+// summary writes s, and sets s.Recent to nil if it is left out.
+func (w *footerWriter) summary(s *Summary) error {
 	if s == nil {
 		w.b = append(w.b, 0)
-		return
+		return nil
 	}
 	w.b = append(w.b, 1)
 	w.number(uint64(len(s.Ends)))
@@ -134,9 +142,33 @@ func (w *footerWriter) summary(s *Summary) {
 		w.number(uint64(e.Epoch))
 		w.number(uint64(e.Next))
 	}
-	w.number(uint64(len(s.Recent)))
-	for _, r := range s.Recent {
+	at, topics := len(w.b), len(w.topics)
+	if err := w.recent(s.Recent); err != nil {
+		return err
+	}
+	if len(w.b)-at > MaxRecentBytes { // a reader takes the 63 footers one by one
+		s.Recent = nil
+		w.b = append(w.b[:at], 0)
+		w.forget(topics)
+	}
+	return nil
+}
+
+func (w *footerWriter) recent(list []SlotExtents) error {
+	w.number(uint64(len(list)))
+	for _, r := range list {
 		w.number(uint64(r.Slot))
 		w.extents(r.Extents)
+		if err := w.producers(r.Extents, r.Producers); err != nil {
+			return fmt.Errorf("recent slot %d: %w", r.Slot, err)
+		}
+		w.logStarts(r.LogStarts)
 	}
+	return nil
+}
+
+// forget drops all topics but the first n.
+func (w *footerWriter) forget(n int) {
+	maps.DeleteFunc(w.topics, func(_ topic.ID, i uint64) bool { return i >= uint64(n) })
+	w.names = w.names[:n*len(topic.ID{})]
 }

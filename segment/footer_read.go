@@ -16,7 +16,7 @@ const (
 	minLogStart  = 3
 	minRelease   = 5
 	minEnd       = 4
-	minSlot      = 2
+	minSlot      = 4
 	smallestSize = tableHeader + tableEntry + 1 // of an extent
 )
 
@@ -147,9 +147,7 @@ func (r *footerReader) footer() Footer {
 	f.Extents = r.extents()
 	r.once(f.Extents)
 	f.Producers = r.producers(f.Extents)
-	f.LogStarts = list(r, "log start count", minLogStart, math.MaxInt32, func() LogStart {
-		return LogStart{Partition: r.partition(), Start: r.offset("log start")}
-	})
+	f.LogStarts = r.logStarts()
 	f.Releases = list(r, "release count", minRelease, math.MaxInt32, r.release)
 	r.number("open transactions", 0)
 	r.number("closed transactions", 0)
@@ -243,7 +241,17 @@ func (r *footerReader) summary() *Summary {
 		return PartitionEnd{Partition: r.partition(), Epoch: r.epoch(), Next: r.offset("partition end")}
 	})
 	s.Recent = list(r, "recent slot count", minSlot, MaxRecent, func() SlotExtents {
-		return SlotExtents{Slot: topic.Slot(r.number("recent slot", math.MaxUint64)), Extents: r.extents()}
+		e := SlotExtents{Slot: topic.Slot(r.number("recent slot", math.MaxUint64)), Extents: r.extents()}
+		r.once(e.Extents)
+		e.Producers = r.producers(e.Extents)
+		e.LogStarts = r.logStarts()
+		return e
 	})
 	return &s
+}
+
+func (r *footerReader) logStarts() []LogStart {
+	return list(r, "log start count", minLogStart, math.MaxInt32, func() LogStart {
+		return LogStart{Partition: r.partition(), Start: r.offset("log start")}
+	})
 }

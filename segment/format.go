@@ -61,7 +61,12 @@ const (
 	MaxExtents = 2000
 	MaxFooter  = 16 << 20
 	MaxRaw     = 128 << 20 // of one extent, unpacked
-	MaxRecent  = 63        // slots that a Summary repeats
+	MaxRecent  = SummaryEvery - 1
+
+	// SummaryEvery is how often a footer repeats what the ones before it said: slots 63, 127 and so on carry a Summary.
+	SummaryEvery = 64
+	// MaxRecentBytes is the most that a Summary's Recent takes in the footer. Build leaves out one that takes more.
+	MaxRecentBytes = 1 << 20
 )
 
 // What is wrong with bytes that were read, or asked of Build. Errors wrap one of these.
@@ -116,16 +121,23 @@ type PartitionEnd struct {
 	Next      topic.Offset
 }
 
-// SlotExtents repeats what an earlier footer said.
+// SlotExtents repeats what an earlier footer said: all that whoever reads the log from its beginning needs of it.
 type SlotExtents struct {
-	Slot    topic.Slot
-	Extents []Extent
+	Slot      topic.Slot
+	Extents   []Extent
+	Producers []sequence.Delta
+	LogStarts []LogStart
+}
+
+// Repeated gives what a later Summary repeats of the footer.
+func (f *Footer) Repeated() SlotExtents {
+	return SlotExtents{Slot: f.Slot, Extents: f.Extents, Producers: f.Producers, LogStarts: f.LogStarts}
 }
 
 // Summary lets a reader skip 63 footers: every 64th slot carries one.
 type Summary struct {
 	Ends   []PartitionEnd // of all partitions of the journal, this slot included
-	Recent []SlotExtents  // of at most 63 slots before this one, rising
+	Recent []SlotExtents  // of all 63 slots before this one, rising; none if they take more than MaxRecentBytes
 }
 
 // Footer says what a payload holds.

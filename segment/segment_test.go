@@ -101,7 +101,9 @@ func fullFooter() Footer {
 				{Slot: 63, Extents: []Extent{{
 					Partition: part(orders, 0), Epoch: 3, Base: 90, Next: 100, Position: headerSize, Length: 500, RawLength: 900,
 					CRC32C: 0xdeadbeef, MaxTimestamp: created - 5,
-				}}},
+				}}, Producers: []sequence.Delta{{
+					Partition: part(orders, 0), ProducerID: 44, ProducerEpoch: 1, FirstSequence: 5, Base: 90, Next: 91, Timestamp: created - 9,
+				}}, LogStarts: []LogStart{{Partition: part(clicks, 3), Start: 9}}},
 			},
 		},
 	}
@@ -473,5 +475,40 @@ func TestJoinCRC_EqualsTheCRCOfAll(t *testing.T) {
 				t.Errorf("%d + %d bytes: %08x, want %08x", cut, size-cut, got, want)
 			}
 		}
+	}
+}
+
+func TestBuild_SummaryLeavesOutWhatIsTooMuch(t *testing.T) {
+	f := Footer{CreatedMs: created, Slot: 63, Summary: &Summary{Ends: []PartitionEnd{{Partition: part(orders, 0), Next: 7}}}}
+	for slot := range topic.Slot(63) {
+		repeated := SlotExtents{Slot: slot}
+		for i := range int32(1000) {
+			repeated.Extents = append(repeated.Extents, Extent{
+				Partition: part(topic.ID{9}, i), Base: topic.Offset(slot) << 40, Next: topic.Offset(slot+1) << 40, Length: 50 << 10, RawLength: 50 << 10,
+			})
+		}
+		f.Summary.Recent = append(f.Summary.Recent, repeated)
+	}
+	few := f
+	few.Summary = &Summary{Ends: f.Summary.Ends, Recent: f.Summary.Recent[:9]}
+	for name, c := range map[string]struct {
+		footer Footer
+		recent int
+	}{"all": {f, 0}, "few": {few, 9}} {
+		o := mustBuild(t, c.footer, nil, None)
+		payload := payloadOf(o)
+		got, err := ReadFooter(payload, int64(len(payload)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(got.Summary.Recent) != c.recent || len(o.Footer.Summary.Recent) != c.recent {
+			t.Errorf("%s: %d slots repeated, the object says %d, want %d", name, len(got.Summary.Recent), len(o.Footer.Summary.Recent), c.recent)
+		}
+		if diff := cmp.Diff(f.Summary.Ends, got.Summary.Ends); diff != "" {
+			t.Errorf("%s: ends: %s", name, diff)
+		}
+	}
+	if len(f.Summary.Recent) != 63 {
+		t.Error("Build changed the caller's summary")
 	}
 }

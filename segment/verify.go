@@ -9,7 +9,10 @@ import (
 
 // Verify reads a whole payload and checks all that can be checked without knowing its neighbours: header, footer, every
 // block, every batch, and that extents and batches say the same. It gives the footer, and all errors found, joined.
-func Verify(payload []byte) (Footer, error) {
+func Verify(payload []byte) (Footer, error) { return VerifyEach(payload, nil) }
+
+// VerifyEach is Verify, and tells each of the batches of extents that are in order, with its extent.
+func VerifyEach(payload []byte, each func(Extent, recordbatch.Info)) (Footer, error) {
 	f, err := ReadFooter(payload, int64(len(payload)))
 	if err != nil {
 		return Footer{}, err
@@ -22,6 +25,9 @@ func Verify(payload []byte) (Footer, error) {
 		raw, err := ReadExtent(e, payload[e.Position:e.Position+e.Length])
 		if err == nil {
 			err = CheckBatches(e, raw)
+		}
+		if err == nil && each != nil {
+			err = eachHeader(raw, func(info recordbatch.Info) { each(e, info) })
 		}
 		if err != nil {
 			all = append(all, fmt.Errorf("extent %d: %w", i, err))
@@ -50,6 +56,19 @@ func CheckBatches(e Extent, raw []byte) error {
 		return fmt.Errorf("%w: batches end at offset %d, want %d", ErrCorrupt, next, e.Next)
 	case newest != e.MaxTimestamp:
 		return fmt.Errorf("%w: newest timestamp %d, want %d", ErrCorrupt, newest, e.MaxTimestamp)
+	}
+	return nil
+}
+
+// eachHeader reads the headers of batches that were checked.
+func eachHeader(raw []byte, fn func(recordbatch.Info)) error {
+	for len(raw) > 0 {
+		info, err := recordbatch.Read(raw)
+		if err != nil {
+			return err
+		}
+		fn(info)
+		raw = raw[info.Size:]
 	}
 	return nil
 }

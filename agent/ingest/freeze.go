@@ -12,9 +12,6 @@ import (
 	"github.com/odradek/odradek/topic"
 )
 
-// summaryEvery is how often a footer repeats what the ones before it said (P3).
-const summaryEvery = 64
-
 // Run freezes buffers into slots until ctx ends or the journal is over, and returns why. It then fails whoever still
 // waits: what was frozen may be part of the log or not, and only the seal of this journal will tell.
 func (j *Journal) Run(ctx context.Context) error {
@@ -120,9 +117,10 @@ func (j *Journal) freezeNext(ctx context.Context) error {
 	}
 	j.mu.Lock()
 	b.object = object
-	j.recent = append(j.recent, segment.SlotExtents{Slot: slot, Extents: object.Footer.Extents})
 	if summarized(slot) {
-		j.recent = nil
+		j.recent.clear()
+	} else {
+		j.recent.add(object.Footer.Repeated())
 	}
 	j.mu.Unlock()
 	// I1: these bytes and no others, for ever; the checksum comes from the batches' own, no byte is read again.
@@ -151,12 +149,37 @@ func (j *Journal) take(slot topic.Slot) (*buffer, segment.Footer) {
 	return b, f
 }
 
-func summarized(slot topic.Slot) bool { return slot%summaryEvery == summaryEvery-1 }
+func summarized(slot topic.Slot) bool { return slot%segment.SummaryEvery == segment.SummaryEvery-1 } // P3
 
-// summary lists every partition of the journal with its end as of the newest frozen slot, and the extents of the slots
-// since the last summary. The lock is held.
+// recent is what the footers since the last summary said, as long as that may fit the next one.
+type recent struct {
+	slots []segment.SlotExtents
+	bytes int // in a footer, at least
+	over  bool
+}
+
+// What an extent and a producer take in a footer, at least.
+const (
+	extentBytes   = 13
+	producerBytes = 7
+)
+
+func (r *recent) add(s segment.SlotExtents) {
+	r.bytes += len(s.Extents)*extentBytes + len(s.Producers)*producerBytes
+	r.over = r.over || r.bytes > segment.MaxRecentBytes
+	if r.over {
+		r.slots = nil // a reader takes the footers one by one
+		return
+	}
+	r.slots = append(r.slots, s)
+}
+
+func (r *recent) clear() { *r = recent{} }
+
+// summary lists every partition of the journal with its end as of the newest frozen slot, and what the footers since the
+// last summary said. The lock is held.
 func (j *Journal) summary() *segment.Summary {
-	s := &segment.Summary{Recent: j.recent}
+	s := &segment.Summary{Recent: j.recent.slots}
 	for p, st := range j.partitions {
 		next := st.counted
 		for _, r := range st.pending {

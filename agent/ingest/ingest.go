@@ -73,13 +73,13 @@ type Journal struct {
 
 	mu         sync.Mutex // guards all below
 	partitions map[topic.Partition]*partition
-	open       *buffer               // takes batches; never nil
-	full       []*buffer             // reached FlushBytes, waiting for a slot; in order
-	frozen     []*buffer             // have a slot that does not count yet; in slot order
-	recent     []segment.SlotExtents // of the slots since the last summary
-	acked      int                   // bytes of the slot that counted last
-	putTime    time.Duration         // that it took from its freeze on
-	err        error                 // why the journal is over
+	open       *buffer       // takes batches; never nil
+	full       []*buffer     // reached FlushBytes, waiting for a slot; in order
+	frozen     []*buffer     // have a slot that does not count yet; in slot order
+	recent     recent        // of the slots since the last summary
+	acked      int           // bytes of the slot that counted last
+	putTime    time.Duration // that it took from its freeze on
+	err        error         // why the journal is over
 }
 
 // New makes the journal's state, owning nothing yet.
