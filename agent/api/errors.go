@@ -52,7 +52,8 @@ var codes = []struct {
 	{slotlog.ErrClosed, kerr.NotLeaderForPartition},
 
 	{fetch.ErrOutOfRange, kerr.OffsetOutOfRange},
-	{fetch.ErrUnknownPartition, kerr.NotLeaderForPartition}, // the control state knows it: the index is behind
+	{fetch.ErrUnknownPartition, kerr.NotLeaderForPartition}, // deleted: the client looks it up again
+	{fetch.ErrStorage, kerr.KafkaStorageError},
 
 	{cluster.ErrTopicExists, kerr.TopicAlreadyExists},
 	{cluster.ErrUnknownTopic, kerr.UnknownTopicOrPartition},

@@ -40,6 +40,7 @@ func TestCodeOf_EverySentinel(t *testing.T) {
 		{slotlog.ErrClosed, kerr.NotLeaderForPartition},
 		{fetch.ErrOutOfRange, kerr.OffsetOutOfRange},
 		{fetch.ErrUnknownPartition, kerr.NotLeaderForPartition},
+		{fetch.ErrStorage, kerr.KafkaStorageError},
 		{cluster.ErrTopicExists, kerr.TopicAlreadyExists},
 		{cluster.ErrUnknownTopic, kerr.UnknownTopicOrPartition},
 		{cluster.ErrCollision, kerr.InvalidTopicException},

@@ -92,6 +92,16 @@ func (c *Cache[K, V]) put(key K, value V, size int64) {
 	}
 }
 
+// Drop forgets a value, so that the next Load fetches it again.
+func (c *Cache[K, V]) Drop(key K) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e, ok := c.entries[key]; ok {
+		c.used -= c.recent.Remove(e).(*entry[K, V]).size
+		delete(c.entries, key)
+	}
+}
+
 // Load returns the value under key, calling fetch for it if it is missing. Of several that ask at once one fetches,
 // and all get its answer; errors are not kept. fetch goes on when the asker's ctx ends, for the others.
 func (c *Cache[K, V]) Load(ctx context.Context, key K, fetch func(context.Context) (V, int64, error)) (V, error) {

@@ -39,6 +39,20 @@ func TestPut_TooLargeIsNotKept(t *testing.T) {
 	}
 }
 
+func TestDrop_NextLoadFetchesAgain(t *testing.T) {
+	c := New[string, int](10)
+	c.Put("a", 1, 4)
+	c.Drop("a")
+	c.Drop("never there")
+	if s := c.Stats(); s.Bytes != 0 {
+		t.Errorf("%d bytes are held after the only value was dropped", s.Bytes)
+	}
+	v, err := c.Load(t.Context(), "a", func(context.Context) (int, int64, error) { return 2, 4, nil })
+	if v != 2 || err != nil {
+		t.Errorf("load after drop: %d, %v; want 2", v, err)
+	}
+}
+
 func TestLoad_ManyAskersFetchOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := New[string, int](10)

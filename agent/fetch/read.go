@@ -2,10 +2,12 @@ package fetch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/odradek/odradek/index"
+	"github.com/odradek/odradek/objectstore"
 	"github.com/odradek/odradek/recordbatch"
 	"github.com/odradek/odradek/topic"
 )
@@ -66,7 +68,7 @@ func (e *Engine) enough(r Request) bool {
 	size := 0
 	for _, p := range r.Parts {
 		start, end := e.index.Start(p.Partition), e.index.End(p.Partition)
-		if p.Offset < start || p.Offset > end {
+		if _, gone := e.deleted[p.Partition.Topic]; gone || p.Offset < start || p.Offset > end {
 			return true
 		}
 		if p.Offset == end {
@@ -102,6 +104,14 @@ func (e *Engine) gather(ctx context.Context, r Request) []Result {
 // part reads whole batches of one partition up to limit bytes; with force at least one, whatever its size: a consumer
 // that gets none sticks for ever.
 func (e *Engine) part(ctx context.Context, p Part, limit int, force bool) Result {
+	res := e.pick(ctx, p, limit, force)
+	if errors.Is(res.Err, objectstore.ErrNotFound) { // the index may name another object by now: look again, once (C2)
+		res = e.pick(ctx, p, limit, force)
+	}
+	return res
+}
+
+func (e *Engine) pick(ctx context.Context, p Part, limit int, force bool) Result {
 	entries, res := e.plan(p, limit, force)
 	k := picker{offset: p.Offset, limit: limit, force: force}
 	for _, x := range entries {
@@ -110,7 +120,7 @@ func (e *Engine) part(ctx context.Context, p Part, limit int, force bool) Result
 			err = k.take(rows[i])
 		}
 		if err != nil && len(k.picked) == 0 {
-			res.Err = fmt.Errorf("%s at %d: %w", p.Partition, p.Offset, err)
+			res.Err = unread(ctx, fmt.Errorf("%s at %d: %w", p.Partition, p.Offset, err))
 		}
 		if err != nil || k.full {
 			break // what was picked so far is whole
@@ -118,6 +128,14 @@ func (e *Engine) part(ctx context.Context, p Part, limit int, force bool) Result
 	}
 	res.Records = k.picked
 	return res
+}
+
+// unread is the error of records that could not be read, unless the asker went away.
+func unread(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrStorage, err)
 }
 
 // picker takes whole batches from offset on until limit bytes are reached.
@@ -155,6 +173,10 @@ func (e *Engine) plan(p Part, limit int, force bool) ([]index.Entry, Result) {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	res := Result{LogStart: e.index.Start(p.Partition), HighWatermark: e.index.End(p.Partition)}
+	if _, gone := e.deleted[p.Partition.Topic]; gone {
+		res.Err = fmt.Errorf("%s: %w", p.Partition, ErrUnknownPartition)
+		return nil, res
+	}
 	if p.Offset < res.LogStart || p.Offset > res.HighWatermark {
 		res.Err = fmt.Errorf("%d outside [%d, %d]: %w", p.Offset, res.LogStart, res.HighWatermark, ErrOutOfRange)
 		return nil, res

@@ -1,11 +1,14 @@
 package fetch
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
 	"github.com/odradek/odradek/index"
+	"github.com/odradek/odradek/objectstore"
 	"github.com/odradek/odradek/segment"
 	"github.com/odradek/odradek/slotlog"
 	"github.com/odradek/odradek/topic"
@@ -13,6 +16,9 @@ import (
 
 // chunkBytes is how much of an object one GET brings: whoever reads one partition of a segment soon reads the others.
 const chunkBytes = 4 << 20
+
+// maxGets bounds the GETs under way, and with them the memory of answers that no cache holds yet.
+const maxGets = 32
 
 // chunkKey names an aligned part of a slot's object.
 type chunkKey struct {
@@ -29,11 +35,14 @@ func (e *Engine) extent(ctx context.Context, p topic.Partition, x index.Entry) (
 		return rows, nil
 	}
 	return e.extents.Load(ctx, key, func(ctx context.Context) ([][]byte, int64, error) {
-		stored, err := e.stored(ctx, x)
-		if err != nil {
-			return nil, 0, err
+		raw, err := e.unpacked(ctx, p, x)
+		if errors.Is(err, segment.ErrCorrupt) {
+			// The object may be whole and only its copy here be bad: drop that, and look at the bucket once more.
+			e.forget(x)
+			if raw, err = e.unpacked(ctx, p, x); err != nil {
+				e.forget(x)
+			}
 		}
-		raw, err := segment.ReadExtent(x.Extent(p), stored)
 		if err != nil {
 			return nil, 0, fmt.Errorf("%s: %w", slotlog.JournalKey(x.Journal, x.Slot), err)
 		}
@@ -41,9 +50,38 @@ func (e *Engine) extent(ctx context.Context, p topic.Partition, x index.Entry) (
 	})
 }
 
+// unpacked reads an extent's batches. Every byte of them is verified: block table, blocks, and each block's CRC (C2, I5).
+func (e *Engine) unpacked(ctx context.Context, p topic.Partition, x index.Entry) ([]byte, error) {
+	stored, err := e.stored(ctx, x)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := segment.ReadExtent(x.Extent(p), stored)
+	if err != nil {
+		return nil, err
+	}
+	if &raw[len(raw)-1] == &stored[len(stored)-1] { // not packed: a part of the chunk, and would keep all of it alive
+		raw = bytes.Clone(raw)
+	}
+	return raw, nil
+}
+
+// chunksOf gives the first and the last of the chunks that hold an extent.
+func chunksOf(x index.Entry) (from, to uint32) {
+	return x.Position / chunkBytes, (x.Position + x.Length - 1) / chunkBytes
+}
+
+// forget drops the chunks of an extent.
+func (e *Engine) forget(x index.Entry) {
+	from, to := chunksOf(x)
+	for c := from; c <= to; c++ {
+		e.chunks.Drop(chunkKey{x.Journal, x.Slot, c})
+	}
+}
+
 // stored puts an extent's bytes together from the chunks that hold it.
 func (e *Engine) stored(ctx context.Context, x index.Entry) ([]byte, error) {
-	from, to := x.Position/chunkBytes, (x.Position+x.Length-1)/chunkBytes
+	from, to := chunksOf(x)
 	chunks := make([][]byte, to-from+1)
 	errs := make([]error, len(chunks))
 	var wg sync.WaitGroup
@@ -65,14 +103,23 @@ func (e *Engine) stored(ctx context.Context, x index.Entry) ([]byte, error) {
 		out = append(out, c[:min(len(c), int(x.Length)-len(out))]...)
 	}
 	if len(out) < int(x.Length) {
-		return nil, fmt.Errorf("%s: %d bytes at %d, want %d: %w", slotlog.JournalKey(x.Journal, x.Slot), len(out), x.Position, x.Length, segment.ErrCorrupt)
+		return nil, fmt.Errorf("%d bytes at %d, want %d: %w", len(out), x.Position, x.Length, segment.ErrCorrupt)
 	}
 	return out, nil
 }
 
 func (e *Engine) chunk(ctx context.Context, k chunkKey) ([]byte, error) {
 	return e.chunks.Load(ctx, k, func(ctx context.Context) ([]byte, int64, error) {
+		select {
+		case e.gets <- struct{}{}:
+			defer func() { <-e.gets }()
+		case <-ctx.Done():
+			return nil, 0, context.Cause(ctx)
+		}
 		b, err := e.store.GetRange(ctx, slotlog.JournalKey(k.journal, k.slot), int64(k.chunk)*chunkBytes, chunkBytes)
+		if errors.Is(err, objectstore.ErrRange) {
+			err = fmt.Errorf("%w: %w", segment.ErrCorrupt, err) // a chunk that an extent lies in is there
+		}
 		return b, int64(len(b)), err
 	})
 }

@@ -12,6 +12,9 @@ import (
 // maxUnpacked bounds what one batch may unpack to when its records are searched for a time.
 const maxUnpacked = 256 << 20
 
+// candidatesAtOnce is how many extents are taken from the index at a time; nearly always the first one has the record.
+const candidatesAtOnce = 256
+
 // Found is a record found by its time.
 type Found struct {
 	Offset topic.Offset
@@ -22,15 +25,17 @@ type Found struct {
 // ByTime finds the first visible record whose timestamp is ms or later. It is not ok if there is none.
 func (e *Engine) ByTime(ctx context.Context, p topic.Partition, ms int64) (Found, bool, error) {
 	for from := topic.Offset(0); ; {
-		x, ok := e.candidate(p, ms, from)
-		if !ok {
+		some := e.candidates(p, ms, from)
+		if len(some) == 0 {
 			return Found{}, false, nil
 		}
-		found, ok, err := e.search(ctx, p, x, ms)
-		if err != nil || ok {
-			return found, ok, err
+		for _, x := range some {
+			found, ok, err := e.search(ctx, p, x, ms)
+			if err != nil || ok {
+				return found, ok, err
+			}
+			from = x.Next // its newest record lies below log start, or its producer lied about its newest timestamp
 		}
-		from = x.Next // its largest timestamp belonged to a record below log start
 	}
 }
 
@@ -45,22 +50,26 @@ func (e *Engine) MaxTime(ctx context.Context, p topic.Partition) (Found, bool, e
 	return e.search(ctx, p, x, x.MaxTimestamp)
 }
 
-// candidate finds the first extent at or above from that may hold a timestamp of ms or later.
-func (e *Engine) candidate(p topic.Partition, ms int64, from topic.Offset) (index.Entry, bool) {
+// candidates finds the first extents at or above from that may hold a timestamp of ms or later.
+func (e *Engine) candidates(p topic.Partition, ms int64, from topic.Offset) []index.Entry {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
+	var some []index.Entry
 	for x := range e.index.FindByTime(p, ms) {
-		if x.Base >= from {
-			return x, true
+		if x.Base < from {
+			continue
+		}
+		if some = append(some, x); len(some) == candidatesAtOnce {
+			break
 		}
 	}
-	return index.Entry{}, false
+	return some
 }
 
 func (e *Engine) search(ctx context.Context, p topic.Partition, x index.Entry, ms int64) (Found, bool, error) {
 	rows, err := e.extent(ctx, p, x)
 	if err != nil {
-		return Found{}, false, err
+		return Found{}, false, unread(ctx, fmt.Errorf("%s at %d: %w", p, x.Base, err))
 	}
 	start, _ := e.Bounds(p)
 	for _, row := range rows {

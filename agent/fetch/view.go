@@ -16,8 +16,12 @@ import (
 // ErrOutOfRange says that an offset lies outside [log start, high watermark] as this agent sees them.
 var ErrOutOfRange = errors.New("offset out of range")
 
-// ErrUnknownPartition says that nothing is known of the partition here.
+// ErrUnknownPartition says that the partition's topic was deleted.
 var ErrUnknownPartition = errors.New("partition unknown to this agent")
+
+// ErrStorage says that records that count could not be read from the bucket, or not as they were written (C2). Reading
+// again may help; nothing was skipped.
+var ErrStorage = errors.New("records cannot be read from the bucket")
 
 // Config bounds the engine's memory.
 type Config struct {
@@ -31,6 +35,7 @@ type Engine struct {
 	tail    *cache.Cache[extentKey, []([]byte)]
 	chunks  *cache.Cache[chunkKey, []byte]
 	extents *cache.Cache[extentKey, []([]byte)]
+	gets    chan struct{} // holds one for each GET under way
 
 	mu      sync.RWMutex // guards all below; never held across I/O
 	index   *index.Index
@@ -56,6 +61,7 @@ func New(store objectstore.Store, cfg Config) *Engine {
 		store:   store,
 		tail:    cache.New[extentKey, [][]byte](cfg.TailBytes),
 		chunks:  cache.New[chunkKey, []byte](cfg.CatchUpBytes / 2),
+		gets:    make(chan struct{}, max(2, min(maxGets, cfg.CatchUpBytes/2/chunkBytes))),
 		extents: cache.New[extentKey, [][]byte](cfg.CatchUpBytes / 2),
 		index:   index.New(),
 		deleted: make(map[topic.ID]struct{}),
@@ -64,21 +70,24 @@ func New(store objectstore.Store, cfg Config) *Engine {
 }
 
 // Add makes the extents of a slot that counts visible and wakes who waits for them. Slots come in the order of the
-// log; what is there already is passed over.
+// log; what is there already is passed over. An extent that does not fit is an error and stays unseen; the others of its
+// slot do not suffer for it.
 func (e *Engine) Add(journal topic.JournalID, slot topic.Slot, extents []segment.Extent) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	var errs []error
 	for i := range extents {
 		x := &extents[i]
 		if _, gone := e.deleted[x.Partition.Topic]; gone {
 			continue
 		}
 		if err := e.index.Add(x.Partition, index.NewEntry(journal, slot, *x)); err != nil {
-			return fmt.Errorf("slot %d of journal %s: %w", slot, journal, err)
+			errs = append(errs, fmt.Errorf("slot %d of journal %s: %w", slot, journal, err))
+			continue
 		}
 		e.notify(x.Partition)
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // AddTail is Add for a slot that this agent wrote, whose batches it still has in memory.
