@@ -89,7 +89,7 @@ func newRoot(w world) *cobra.Command {
 	root.SetErr(w.err)
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(agentCommand(w), topicCommand(w), produceCommand(w), consumeCommand(w), groupCommand(w),
-		docsCommand(), versionCommand())
+		verifyCommand(w), docsCommand(), versionCommand())
 	return root
 }
 

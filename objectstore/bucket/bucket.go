@@ -33,6 +33,16 @@ type Description struct {
 // Open opens the bucket of a URL. Of the four schemes only file touches anything: the directory is created if need
 // be. Whether a remote bucket is there and keeps its promise is for Probe to find out.
 func Open(ctx context.Context, rawURL string) (objectstore.Store, Description, error) {
+	return open(ctx, rawURL, local.Open)
+}
+
+// OpenToRead is Open for a command that looks at a bucket beside its agents: a directory must exist, and nothing in it
+// is touched. The other stores are those of Open; that nobody writes to them is for the caller to keep.
+func OpenToRead(ctx context.Context, rawURL string) (objectstore.Store, Description, error) {
+	return open(ctx, rawURL, local.OpenToRead)
+}
+
+func open(ctx context.Context, rawURL string, directory func(string) (*local.Store, error)) (objectstore.Store, Description, error) {
 	u, err := parse(rawURL)
 	if err != nil {
 		return nil, Description{}, err
@@ -41,7 +51,7 @@ func Open(ctx context.Context, rawURL string) (objectstore.Store, Description, e
 	d := Description{Scheme: u.Scheme}
 	switch u.Scheme {
 	case "file":
-		store, err = openFile(u, &d)
+		store, err = openFile(u, &d, directory)
 	case "memory":
 		store, err = openMemory(u, &d)
 	case "s3":
@@ -119,11 +129,11 @@ func orNone(keys []string) string {
 	return strings.Join(keys, " and ")
 }
 
-func openFile(u *url.URL, d *Description) (objectstore.Store, error) {
+func openFile(u *url.URL, d *Description, open func(string) (*local.Store, error)) (objectstore.Store, error) {
 	if u.Host != "" && u.Host != "localhost" || !strings.HasPrefix(u.Path, "/") || u.Path == "/" {
 		return nil, errors.New("want file:///dir with an absolute path")
 	}
-	s, err := local.Open(filepath.FromSlash(u.Path))
+	s, err := open(filepath.FromSlash(u.Path))
 	if err != nil {
 		return nil, err
 	}

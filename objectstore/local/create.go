@@ -20,6 +20,9 @@ func (s *Store) Create(ctx context.Context, key string, body objectstore.Body) e
 	if err := s.admit(ctx, "create", key); err != nil {
 		return err
 	}
+	if s.reads {
+		return fmt.Errorf("create %s: %w", key, errReads)
+	}
 	name, err := s.write(ctx, body)
 	if err != nil {
 		return fmt.Errorf("create %s: %w", key, explain(err))

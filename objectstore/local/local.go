@@ -19,6 +19,7 @@ type Store struct {
 	tmp    string // where bodies are written before they get their name
 	serial atomic.Uint64
 	names  durableNames
+	reads  bool // nothing is created, removed or synced
 
 	brokenMu sync.Mutex // guards broken
 	broken   error      // the first fsync that failed; nothing is created or relied on after it
@@ -48,6 +49,26 @@ func Open(dir string) (*Store, error) {
 	}
 	return s, nil
 }
+
+// OpenToRead opens the bucket in dir, which must exist, to look at it: nothing is created, removed or synced, and Create
+// and Delete are errors. What it reads may be gone after a power cut, so nothing may be decided on it.
+func OpenToRead(dir string) (*Store, error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("bucket %s: %w", dir, err)
+	}
+	info, err := os.Stat(abs)
+	if err == nil && !info.IsDir() {
+		err = errNotDirectory
+	}
+	if err != nil {
+		return nil, fmt.Errorf("bucket %s: %w", abs, err)
+	}
+	return &Store{dir: abs, tmp: filepath.Join(abs, tmpDir), reads: true}, nil
+}
+
+// errReads says that a Store of OpenToRead was asked to write.
+var errReads = errors.New("bucket is open to read only")
 
 // Dir returns the bucket's directory as an absolute path.
 func (s *Store) Dir() string { return s.dir }
@@ -86,6 +107,9 @@ func (s *Store) Head(ctx context.Context, key string) (objectstore.Info, error) 
 func (s *Store) Delete(ctx context.Context, key string) error {
 	if err := s.admit(ctx, "delete", key); err != nil {
 		return err
+	}
+	if s.reads {
+		return fmt.Errorf("delete %s: %w", key, errReads)
 	}
 	err := os.Remove(s.path(key))
 	if err != nil && !absent(err) {

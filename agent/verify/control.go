@@ -1,0 +1,208 @@
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/odradek/odradek/control"
+	"github.com/odradek/odradek/objectstore"
+	"github.com/odradek/odradek/slotlog"
+	"github.com/odradek/odradek/topic"
+)
+
+// Number is one control number, read and applied.
+type Number struct {
+	N        topic.Slot
+	Bytes    int64 // of the object
+	Records  []control.Record
+	Outcomes []control.Outcome
+	Before   *control.State
+	After    *control.State
+}
+
+// ControlError says what is wrong with the object of a control number.
+type ControlError struct {
+	N   topic.Slot
+	Err error
+}
+
+func (e *ControlError) Error() string { return fmt.Sprintf("%s: %v", slotlog.ControlKey(e.N), e.Err) }
+func (e *ControlError) Unwrap() error { return e.Err }
+
+// EachControl reads the control log behind s, reads numbers at a time, and calls fn for each number in order up to the
+// first that is not there. Errors: *ControlError for an object that cannot be read or applied, fn's, the store's.
+func EachControl(ctx context.Context, store objectstore.Store, s *control.State, reads int, fn func(Number) error) error {
+	from := s.Next()
+	return ahead(ctx, from, endless, reads, func(ctx context.Context, n topic.Slot) ([]byte, error) {
+		b, err := store.Get(ctx, slotlog.ControlKey(n))
+		if errors.Is(err, objectstore.ErrNotFound) {
+			return nil, nil
+		}
+		return b, err
+	}, func(n topic.Slot, object []byte) (bool, error) {
+		if object == nil {
+			return false, nil
+		}
+		records, err := decodeControl(object)
+		if err != nil {
+			return false, &ControlError{n, err}
+		}
+		after, outcomes, err := s.Apply(n, records)
+		if err != nil {
+			return false, &ControlError{n, err}
+		}
+		err = fn(Number{N: n, Bytes: int64(len(object)), Records: records, Outcomes: outcomes, Before: s, After: after})
+		s = after
+		return err == nil, err
+	})
+}
+
+func decodeControl(object []byte) ([]control.Record, error) {
+	e, err := slotlog.Open(object)
+	if err != nil {
+		return nil, err
+	}
+	if e.Kind != slotlog.Data {
+		return nil, fmt.Errorf("%w: a %s in the control log", slotlog.ErrCorrupt, e.Kind)
+	}
+	return control.Decode(e.Payload)
+}
+
+// readControl reads the control log from its beginning.
+func (w *walk) readControl(ctx context.Context) error {
+	w.whole = true
+	given := ids{}
+	err := EachControl(ctx, w.store, w.state, w.opt.Reads, func(n Number) error {
+		w.report.Control.Numbers++
+		w.report.Control.Bytes += n.Bytes
+		for i, r := range n.Records {
+			w.report.Control.Records++
+			if n.Outcomes[i].Void {
+				w.void(n.N, r, n.Outcomes[i].Why)
+			} else if block, ok := r.(control.ProducerIDs); ok {
+				w.report.Control.ProducerIDsHeld++
+				if why := given.give(block); why != "" {
+					w.find(slotlog.ControlKey(n.N), "%s", why)
+				}
+			} else if _, ok := r.(control.TopicDelete); ok {
+				w.report.Control.DeletedTopics++
+			}
+			w.knownJournals(n, i)
+		}
+		w.state = n.After
+		return nil
+	})
+	w.now = w.state
+	var broken *ControlError
+	if errors.As(err, &broken) {
+		w.whole = false
+		w.find(slotlog.ControlKey(broken.N), "%v; nothing behind it was applied", broken.Err)
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read the control log: %w", err)
+	}
+	if end := w.state.Next(); end < w.listed.control {
+		w.whole = false
+		w.find(slotlog.ControlKey(end), "control number missing, though %s is there", slotlog.ControlKey(w.listed.control-1))
+	} else if end == 0 {
+		w.whole = false
+		w.find(slotlog.ControlKey(0), "no GENESIS: this bucket holds no cluster")
+	}
+	return nil
+}
+
+func (w *walk) void(n topic.Slot, r control.Record, why string) {
+	if len(w.report.Control.Void) >= w.opt.MaxFindings {
+		w.unlisted("void")
+		return
+	}
+	w.report.Control.Void = append(w.report.Control.Void, Void{Number: n, Record: control.Describe(r), Why: why})
+}
+
+// catchUp reads what a running agent has appended to the control log meanwhile. It reports whether there was any.
+func (w *walk) catchUp(ctx context.Context) (bool, error) {
+	if !w.whole {
+		return false, nil
+	}
+	before := w.now.Next()
+	err := EachControl(ctx, w.store, w.now, w.opt.Reads, func(n Number) error {
+		w.now = n.After
+		return nil
+	})
+	var broken *ControlError
+	if err != nil && !errors.As(err, &broken) {
+		return false, fmt.Errorf("read the control log: %w", err)
+	}
+	return w.now.Next() > before, nil
+}
+
+// knownJournals finds a record that names a journal which was never opened. No agent decides on one: a race for a number
+// makes journals sealed, never unknown.
+func (w *walk) knownJournals(n Number, i int) {
+	for _, id := range journalsOf(n.Records[i]) {
+		if known(n, i, id) {
+			continue
+		}
+		w.find(slotlog.ControlKey(n.N), "%s record names journal %s, which was never opened", n.Records[i].Type(), id)
+		return
+	}
+}
+
+// known reports whether a journal was open once when record i was applied.
+func known(n Number, i int, id topic.JournalID) bool {
+	if _, ok := n.Before.Journal(id); ok {
+		return true
+	}
+	for _, r := range n.Records[:i+1] {
+		if open, ok := r.(control.JournalOpen); ok && open.ID == id {
+			return true
+		}
+	}
+	return false
+}
+
+// journalsOf lists the journals that a record gives something to or takes something from.
+func journalsOf(r control.Record) []topic.JournalID {
+	switch r := r.(type) {
+	case control.TopicCreate:
+		return r.Journals
+	case control.PartitionsAdd:
+		return r.Journals
+	case control.Assign:
+		return []topic.JournalID{r.ToJournal}
+	case control.ProducerIDs:
+		return []topic.JournalID{r.Journal}
+	case control.JournalSealed:
+		return sealedNames(r)
+	case control.JournalOpen:
+		var all []topic.JournalID
+		for _, p := range r.Predecessors {
+			all = append(all, sealedNames(p)...)
+		}
+		return all
+	}
+	return nil
+}
+
+func sealedNames(r control.JournalSealed) []topic.JournalID {
+	all := []topic.JournalID{r.Journal}
+	for _, p := range r.Parts {
+		all = append(all, p.ToJournal)
+	}
+	return all
+}
+
+// ids is the end of the producer ids given away so far.
+type ids struct{ next int64 }
+
+// give takes a block that holds and says what is wrong with it.
+func (g *ids) give(r control.ProducerIDs) string {
+	from := g.next
+	g.next = max(g.next, r.From+int64(r.Count))
+	if r.From < from {
+		return fmt.Sprintf("producer ids [%d,%d) overlap those below %d, which were given away before", r.From, r.From+int64(r.Count), from)
+	}
+	return ""
+}

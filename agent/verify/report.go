@@ -1,0 +1,158 @@
+package verify
+
+import (
+	"fmt"
+
+	"github.com/odradek/odradek/topic"
+)
+
+// Report is what Run found. Its JSON form is what `odradek verify --json` prints.
+type Report struct {
+	ClusterID string         `json:"cluster_id"`
+	Fast      bool           `json:"fast"` // only footers were read
+	Control   ControlReport  `json:"control"`
+	Topics    []TopicReport  `json:"topics"`   // by name
+	Journals  []JournalInfo  `json:"journals"` // as they were opened
+	Eras      []EraReport    `json:"eras"`
+	Totals    Totals         `json:"totals"`
+	Garbage   []Garbage      `json:"garbage"`  // objects that do not count and are no defect; capped as Findings are
+	Notes     []string       `json:"notes"`    // what is worth knowing and no defect; capped too
+	Findings  []Finding      `json:"findings"` // defects, as they were met
+	Unlisted  map[string]int `json:"unlisted,omitempty"`
+}
+
+// Clean reports whether nothing is wrong.
+func (r *Report) Clean() bool { return len(r.Findings) == 0 }
+
+// ControlReport is the control log.
+type ControlReport struct {
+	Numbers         int    `json:"numbers"` // objects [0, Numbers)
+	Records         int    `json:"records"`
+	Bytes           int64  `json:"bytes"`
+	Void            []Void `json:"void"`
+	Format          uint32 `json:"format"`
+	NextNodeID      int32  `json:"next_node_id"`
+	NextProducerID  int64  `json:"next_producer_id"`
+	DeletedTopics   int    `json:"deleted_topics"`
+	ProducerIDsHeld int    `json:"producer_id_blocks"`
+}
+
+// Void is a control record that means nothing, for every reader alike.
+type Void struct {
+	Number topic.Slot `json:"number"`
+	Record string     `json:"record"`
+	Why    string     `json:"why"`
+}
+
+// TopicReport is a topic that exists.
+type TopicReport struct {
+	Name       string            `json:"name"`
+	ID         string            `json:"id"`
+	Internal   bool              `json:"internal"`
+	Partitions []PartitionReport `json:"partitions"`
+}
+
+// PartitionReport is a partition and what is stored of it.
+type PartitionReport struct {
+	Index     int32        `json:"index"`
+	Epoch     topic.Epoch  `json:"epoch"`
+	Journal   string       `json:"journal"` // its owner's
+	Start     topic.Offset `json:"start"`
+	End       topic.Offset `json:"end"`
+	Records   int64        `json:"records"`   // offsets that extents cover
+	Stored    int64        `json:"stored"`    // bytes in the bucket
+	Raw       int64        `json:"raw"`       // bytes of its batches
+	Producers int          `json:"producers"` // idempotent ones known at its end
+}
+
+// States of a journal.
+const (
+	StateOpen       = "open"        // its agent may be running: the tail is open
+	StateSealed     = "sealed"      // sealed, and the control log says where
+	StateSealedOnly = "seal placed" // sealed in the bucket, and the control log does not say so yet
+)
+
+// JournalInfo is a journal.
+type JournalInfo struct {
+	ID       string     `json:"id"`
+	NodeID   int32      `json:"node_id"`
+	Opened   topic.Slot `json:"opened"` // control number
+	State    string     `json:"state"`
+	End      topic.Slot `json:"end"`   // slots below it count
+	Slots    int        `json:"slots"` // data slots read
+	Bytes    int64      `json:"bytes"` // of their objects
+	Garbage  int        `json:"garbage"`
+	SealedBy string     `json:"sealed_by,omitempty"` // what the sealer wrote into the seal
+}
+
+// EraReport is one life of the Redis contents.
+type EraReport struct {
+	Number        int32  `json:"number"`
+	RunID         string `json:"run_id"`
+	ReplicationID string `json:"replication_id"`
+}
+
+// Totals adds up what counts.
+type Totals struct {
+	Slots     int     `json:"slots"`
+	Bytes     int64   `json:"bytes"`  // of the objects of these slots
+	Stored    int64   `json:"stored"` // of the extents in them, as stored
+	Raw       int64   `json:"raw"`    // of the extents in them, unpacked
+	Records   int64   `json:"records"`
+	Batches   int64   `json:"batches"` // 0 when only footers were read
+	Deleted   int64   `json:"deleted"` // stored bytes of deleted topics, included above
+	Ratio     float64 `json:"ratio"`   // Stored by Raw; 1 when there is nothing
+	Garbage   int     `json:"garbage"`
+	GarbageBy int64   `json:"garbage_bytes"`
+}
+
+// Garbage is an object that does not count, for a reason that is no defect.
+type Garbage struct {
+	Key  string `json:"key"`
+	Size int64  `json:"size"`
+	Why  string `json:"why"`
+}
+
+// Finding is a defect: the object it shows in, and what is wrong there, with both values.
+type Finding struct {
+	Object string `json:"object"`
+	What   string `json:"what"`
+}
+
+func (f Finding) String() string { return f.Object + ": " + f.What }
+
+// find notes a defect.
+func (w *walk) find(object, format string, args ...any) {
+	if len(w.report.Findings) >= w.opt.MaxFindings {
+		w.unlisted("findings")
+		return
+	}
+	w.report.Findings = append(w.report.Findings, Finding{Object: object, What: oneLine(fmt.Sprintf(format, args...))})
+}
+
+// note notes what is no defect.
+func (w *walk) note(format string, args ...any) {
+	if len(w.report.Notes) >= w.opt.MaxFindings {
+		w.unlisted("notes")
+		return
+	}
+	w.report.Notes = append(w.report.Notes, oneLine(fmt.Sprintf(format, args...)))
+}
+
+// discard notes an object that does not count.
+func (w *walk) discard(key string, size int64, why string) {
+	w.report.Totals.Garbage++
+	w.report.Totals.GarbageBy += size
+	if len(w.report.Garbage) >= w.opt.MaxFindings {
+		w.unlisted("garbage")
+		return
+	}
+	w.report.Garbage = append(w.report.Garbage, Garbage{Key: key, Size: size, Why: why})
+}
+
+func (w *walk) unlisted(what string) {
+	if w.report.Unlisted == nil {
+		w.report.Unlisted = make(map[string]int)
+	}
+	w.report.Unlisted[what]++
+}

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/odradek/odradek/agent/verify"
+)
+
+func verifyCommand(w world) *cobra.Command {
+	var fast, asJSON bool
+	cmd := &cobra.Command{
+		Use:   "verify",
+		Short: "Check everything in a bucket, and print what is stored",
+		Long: "Walk the control log and all journals of a bucket, check every checksum and every invariant, and print what is\n" +
+			"stored. Nothing is locked or written: agents may be running or not. The exit status is 1 if something is wrong.",
+		Args: names(),
+	}
+	open := bucketFlag(cmd, w)
+	cmd.Flags().BoolVar(&fast, "fast", false, "read the footers only, not the records")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		store, text, err := open(cmd.Context())
+		if err != nil {
+			return err
+		}
+		report, err := verify.Run(cmd.Context(), store, verify.Options{Fast: fast})
+		if err != nil {
+			return fmt.Errorf("verify %s: %w", text, err)
+		}
+		if asJSON {
+			err = printJSON(cmd.OutOrStdout(), report)
+		} else {
+			err = printReport(cmd.OutOrStdout(), text, report)
+		}
+		if err != nil {
+			return err
+		}
+		if !report.Clean() {
+			return errors.New(count(int64(len(report.Findings)+report.Unlisted["findings"]), "finding"))
+		}
+		return nil
+	}
+	return cmd
+}
+
+// printReport prints a report for people.
+func printReport(out io.Writer, bucket string, r verify.Report) error {
+	how := "every byte read"
+	if r.Fast {
+		how = "footers read"
+	}
+	err := table(out, "bucket\t"+bucket, func(row func(...any)) {
+		row("cluster", fmt.Sprintf("%s, format %d", dash(r.ClusterID), r.Control.Format))
+		row("control log", fmt.Sprintf("%s, %s, %d void, %s", count(int64(r.Control.Numbers), "number"),
+			count(int64(r.Control.Records), "record"), len(r.Control.Void), size(r.Control.Bytes)))
+		for _, v := range r.Control.Void {
+			row("", fmt.Sprintf("control %d: %s: void: %s", v.Number, v.Record, v.Why))
+		}
+		row("eras", eras(r.Eras))
+		row("stored", fmt.Sprintf("%s in %s of %s, %s", count(r.Totals.Records, "record"), count(int64(r.Totals.Slots), "slot"),
+			size(r.Totals.Bytes), how))
+		row("compression", fmt.Sprintf("%s of batches in %s, ratio %.3f", size(r.Totals.Raw), size(r.Totals.Stored), r.Totals.Ratio))
+		row("garbage", fmt.Sprintf("%s of %s", count(int64(r.Totals.Garbage), "object"), size(r.Totals.GarbageBy)))
+	})
+	return errors.Join(err, printJournals(out, r.Journals), printTopics(out, r.Topics), printFindings(out, r))
+}
+
+func eras(all []verify.EraReport) string {
+	if len(all) == 0 {
+		return "none"
+	}
+	newest := all[len(all)-1]
+	return fmt.Sprintf("%d, newest %d in run %s", len(all), newest.Number, newest.RunID)
+}
+
+func printJournals(out io.Writer, all []verify.JournalInfo) error {
+	return table(out, "\nJOURNAL\tNODE\tSTATE\tSLOTS\tBYTES\tGARBAGE", func(row func(...any)) {
+		for _, j := range all {
+			state := fmt.Sprintf("%s at slot %d", j.State, j.End)
+			if j.State == verify.StateOpen {
+				state = fmt.Sprintf("open, tail at slot %d", j.End)
+			}
+			row(j.ID, j.NodeID, state, j.Slots, size(j.Bytes), j.Garbage)
+		}
+	})
+}
+
+// printTopics prints the partitions that are not empty, and how many are.
+func printTopics(out io.Writer, all []verify.TopicReport) error {
+	return table(out, "\nTOPIC\tPARTITION\tEPOCH\t[START, END)\tRECORDS\tSTORED\tRAW\tPRODUCERS", func(row func(...any)) {
+		for _, t := range all {
+			empty := 0
+			for _, p := range t.Partitions {
+				if p.Records == 0 {
+					empty++
+					continue
+				}
+				row(t.Name, p.Index, p.Epoch, fmt.Sprintf("[%d, %d)", p.Start, p.End), p.Records, size(p.Stored), size(p.Raw), p.Producers)
+			}
+			if empty > 0 {
+				row(t.Name, fmt.Sprintf("%d empty", empty))
+			}
+		}
+	})
+}
+
+func printFindings(out io.Writer, r verify.Report) error {
+	lines := []string{""}
+	for _, n := range r.Notes {
+		lines = append(lines, "note: "+n)
+	}
+	for _, g := range r.Garbage {
+		lines = append(lines, fmt.Sprintf("garbage: %s: %s, %s", g.Key, size(g.Size), g.Why))
+	}
+	for _, f := range r.Findings {
+		lines = append(lines, "finding: "+f.String())
+	}
+	for _, what := range slices.Sorted(maps.Keys(r.Unlisted)) {
+		lines = append(lines, fmt.Sprintf("and %d more %s, not listed", r.Unlisted[what], what))
+	}
+	if r.Clean() {
+		lines = append(lines, "clean")
+	}
+	for _, l := range lines {
+		if _, err := fmt.Fprintln(out, l); err != nil {
+			return err
+		}
+	}
+	return nil
+}
