@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/odradek/odradek/agent/ingest"
@@ -11,13 +12,34 @@ import (
 	"github.com/odradek/odradek/topic"
 )
 
-// newsQueue bounds what control records ask of parts that may block; more of it makes applying wait.
-const newsQueue = 1024
-
-// news is what a control record asks of a part that may block.
+// news is what control records ask of parts that may block. Who applies a record leaves it here and never waits.
 type news struct {
-	deleted string // name of a deleted topic, for the groups
-	load    bool   // the offsets topic came into being
+	bell chan struct{} // capacity 1: there is something
+
+	mu      sync.Mutex // guards all below
+	load    bool       // the offsets topic came into being
+	deleted []string   // names of deleted topics, for the groups; each topic is deleted once
+}
+
+func newNews() *news { return &news{bell: make(chan struct{}, 1)} }
+
+func (n *news) add(load bool, deleted ...string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.load = n.load || load
+	n.deleted = append(n.deleted, deleted...)
+	select {
+	case n.bell <- struct{}{}:
+	default:
+	}
+}
+
+func (n *news) take() (load bool, deleted []string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	load, deleted = n.load, n.deleted
+	n.load, n.deleted = false, nil
+	return load, deleted
 }
 
 // Applied implements cluster.Observer: ingest and fetch learn of topics and settings before anyone acts on them.
@@ -30,7 +52,7 @@ func (s *session) Applied(before, after *control.State, records []control.Record
 		case control.TopicCreate:
 			s.ownNew(after, r.ID, 0, r.Journals)
 			if r.Name == topic.ConsumerOffsets {
-				s.news <- news{load: true}
+				s.news.add(true)
 			}
 		case control.PartitionsAdd:
 			s.ownNew(after, r.Topic, r.From, r.Journals)
@@ -69,7 +91,7 @@ func (s *session) forget(before *control.State, id topic.ID) {
 		return // created by an earlier record of the same number
 	}
 	s.fetch.Drop(id, t.Partitions())
-	s.news <- news{deleted: t.Name}
+	s.news.add(false, t.Name)
 }
 
 // hear acts on news until ctx ends.
@@ -78,14 +100,15 @@ func (s *session) hear(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case n := <-s.news:
-			if n.load {
-				s.loadGroups()
-			}
-			if n.deleted != "" {
-				if err := s.groups.TopicsDeleted(ctx, []string{n.deleted}); err != nil && ctx.Err() == nil {
-					slog.WarnContext(ctx, "offsets of a deleted topic not deleted", "topic", n.deleted, "error", err)
-				}
+		case <-s.news.bell:
+		}
+		load, deleted := s.news.take()
+		if load {
+			s.loadGroups()
+		}
+		if len(deleted) > 0 {
+			if err := s.groups.TopicsDeleted(ctx, deleted); err != nil && ctx.Err() == nil {
+				slog.WarnContext(ctx, "offsets of deleted topics not deleted", "topics", deleted, "error", err)
 			}
 		}
 	}

@@ -47,7 +47,7 @@ type session struct {
 	ingest  *ingest.Journal
 	wal     *wal.WAL
 	groups  *group.Coordinator
-	news    chan news // what control records ask of parts that may block
+	news    *news // what control records ask of parts that may block
 
 	life       context.Context // of the session's goroutines; set by run before any starts
 	background sync.WaitGroup  // loads of groups
@@ -77,11 +77,12 @@ func (a *agent) session(ctx context.Context) error {
 }
 
 func (a *agent) newSession() *session {
-	s := &session{agent: a, journal: cluster.NewJournalID(), news: make(chan news, newsQueue)}
+	s := &session{agent: a, journal: cluster.NewJournalID(), news: newNews()}
 	set := a.settings
 	s.cluster = cluster.New(cluster.Config{
 		NodeID: set.NodeID, Zone: a.place.Zone, Window: set.Flush.SlotsInFlight, Build: Build, Lease: lease,
 		Alone:     set.Stores.Redis == settings.RedisEmbedded,
+		Stuck:     func() time.Duration { return s.slots.Stuck() },
 		Endpoints: []control.Endpoint{{Name: endpointKafka, Host: a.place.Host, Port: int32(a.place.Port)}},
 	}, a.store, a.meta)
 	s.ids = cluster.NewProducerIDs(s.cluster)

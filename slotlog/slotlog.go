@@ -36,6 +36,7 @@ type Writer struct {
 	proved  time.Time                // the journal was unsealed at this time or later (O1)
 	heading bool                     // a HEAD is under way
 	headed  time.Time                // when the last HEAD was sent
+	moved   time.Time                // when end moved, or a slot was given out while none was in flight
 	err     error                    // why the journal is over; nothing counts from then on
 	changed chan struct{}            // closed and replaced whenever next, end, proved, heading or err changes
 }
@@ -119,6 +120,7 @@ func (w *Writer) count(o outcome) (end topic.Slot, moved bool) {
 		}
 	}
 	if moved {
+		w.moved = time.Now()
 		w.wake()
 	}
 	return w.end, moved
@@ -131,6 +133,9 @@ func (w *Writer) Next(ctx context.Context) (topic.Slot, error) {
 	err := w.wait(ctx, func() bool {
 		if w.next >= w.end+topic.Slot(w.window) {
 			return false
+		}
+		if w.next == w.end {
+			w.moved = time.Now()
 		}
 		slot = w.next
 		w.next++
@@ -161,6 +166,16 @@ func (w *Writer) InFlight() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return int(w.next - w.end)
+}
+
+// Stuck gives for how long slots have been in flight and none came to count.
+func (w *Writer) Stuck() time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.next == w.end {
+		return 0
+	}
+	return time.Since(w.moved)
 }
 
 // Err says why the journal is over, or nil while it lives.

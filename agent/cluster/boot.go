@@ -85,6 +85,10 @@ func (e *Engine) Boot(ctx context.Context, id topic.JournalID, mine func(topic.J
 	if err != nil {
 		return Opened{}, err
 	}
+	nodeID := e.cfg.NodeID
+	if nodeID == 0 {
+		nodeID = e.earlierNodeID(replaced, mine)
+	}
 	out := Opened{Journal: id}
 	var js []ended
 	for j := range e.State().Journals() {
@@ -106,11 +110,26 @@ func (e *Engine) Boot(ctx context.Context, id topic.JournalID, mine func(topic.J
 	if out.History, err = e.fold(ctx, e.State(), append(js, dead...), log); err != nil {
 		return Opened{}, err
 	}
-	if err := e.open(ctx, id, dead, out.History); err != nil {
+	if err := e.open(ctx, id, nodeID, dead, out.History); err != nil {
 		return Opened{}, err
 	}
 	out.NodeID = e.NodeID()
 	return out, nil
+}
+
+// earlierNodeID gives the node id that this agent had the last time: the same agent, back again, keeps the id that
+// clients know it by. That of another's dead journal is left alone; 0 asks for a new one.
+func (e *Engine) earlierNodeID(replaced []*control.Journal, mine func(topic.JournalID) bool) int32 {
+	var newest *control.Journal
+	for _, j := range replaced {
+		if (e.cfg.Alone || mine(j.ID)) && (newest == nil || j.Opened > newest.Opened) {
+			newest = j
+		}
+	}
+	if newest == nil {
+		return 0
+	}
+	return newest.NodeID
 }
 
 func (e *Engine) seal(ctx context.Context, j *control.Journal) (topic.Slot, error) {
@@ -122,17 +141,14 @@ func (e *Engine) seal(ctx context.Context, j *control.Journal) (topic.Slot, erro
 }
 
 // open appends JOURNAL_OPEN with the seals of the dead. If another agent's record made it void, Boot has to begin anew.
-func (e *Engine) open(ctx context.Context, id topic.JournalID, dead []ended, h History) error {
+func (e *Engine) open(ctx context.Context, id topic.JournalID, nodeID int32, dead []ended, h History) error {
 	outcomes, err := e.Propose(ctx, func(s *control.State) ([]control.Record, error) {
 		r := control.JournalOpen{
-			ID: id, NodeID: e.cfg.NodeID, Endpoints: e.cfg.Endpoints, Zone: e.cfg.Zone, K: e.cfg.Window,
+			ID: id, NodeID: nodeID, Endpoints: e.cfg.Endpoints, Zone: e.cfg.Zone, K: e.cfg.Window,
 			Build: e.cfg.Build, Format: control.FormatLevel,
 		}
 		for _, d := range dead {
 			r.Predecessors = append(r.Predecessors, sealRecord(s, d, id, h))
-			if r.NodeID == 0 && d.journal.NodeID > 0 {
-				r.NodeID = d.journal.NodeID // the same agent, back again: clients know it by this id
-			}
 		}
 		return []control.Record{r}, nil
 	})
@@ -179,33 +195,44 @@ func (e *Engine) replaced(ctx context.Context, mine func(topic.JournalID) bool) 
 }
 
 // watch gives the journals whose heartbeat did not move for two leases on this process's clock, in the Redis that the
-// newest ERA names (F1). Without that Redis nobody is judged.
+// newest ERA names (F1). Without that Redis nobody is judged; an era that is named meanwhile begins the watch anew.
 func (e *Engine) watch(ctx context.Context, js []*control.Journal) ([]*control.Journal, error) {
-	first, ok := e.counters(ctx)
-	if !ok {
-		slog.WarnContext(ctx, "redis cannot tell who lives, other journals are left alone", "journals", len(js))
-		return nil, nil
+	for {
+		era, _ := e.State().NewestEra()
+		first, known := e.counters(ctx)
+		select {
+		case <-time.After(2 * e.cfg.Lease):
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+		if err := e.CatchUp(ctx); err != nil {
+			return nil, err
+		}
+		second, still := e.counters(ctx)
+		if !known || !still {
+			slog.WarnContext(ctx, "redis cannot tell who lives, other journals are left alone", "journals", len(js))
+			return nil, nil
+		}
+		if err := e.CatchUp(ctx); err != nil { // read to the end after the last look (F1)
+			return nil, err
+		}
+		if newest, _ := e.State().NewestEra(); newest.Number != era.Number {
+			continue // somebody lives, who may not have registered in the new era yet
+		}
+		return stoodStill(e.State(), js, first, second), nil
 	}
-	select {
-	case <-time.After(2 * e.cfg.Lease):
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	}
-	second, ok := e.counters(ctx)
-	if !ok {
-		return nil, nil
-	}
-	if err := e.CatchUp(ctx); err != nil { // read to the end after the last look (F1)
-		return nil, err
-	}
+}
+
+// stoodStill gives those of js that are open still and whose counter did not move.
+func stoodStill(s *control.State, js []*control.Journal, first, second map[topic.JournalID]uint64) []*control.Journal {
 	var dead []*control.Journal
 	for _, j := range js {
-		now, known := e.State().Journal(j.ID)
+		now, known := s.Journal(j.ID)
 		if first[j.ID] == second[j.ID] && known && !now.Sealed {
 			dead = append(dead, now)
 		}
 	}
-	return dead, nil
+	return dead
 }
 
 // counters reads the heartbeats under the newest era. It is not ok if that era is not the one open in this Redis.
@@ -215,11 +242,28 @@ func (e *Engine) counters(ctx context.Context) (map[topic.JournalID]uint64, bool
 		return nil, true // nobody ever registered anywhere: nothing moves
 	}
 	c, err := e.meta.Counters(ctx, pinOf(newest))
-	if errors.Is(err, metadata.ErrEra) {
+	if errors.Is(err, metadata.ErrEra) && !e.isolated(ctx) {
 		// A Redis that forgot: whoever lives will name a new era and register again within two leases.
 		return map[topic.JournalID]uint64{}, true
 	}
 	return c, err == nil
+}
+
+// isolated says whether this Redis is one that only an older era names: a master that was left behind, where nobody
+// beats any more (R2).
+func (e *Engine) isolated(ctx context.Context) bool {
+	runID, replicationID, err := e.meta.Identity(ctx)
+	if err != nil {
+		return true
+	}
+	eras := e.State().Eras()
+	for i, era := range eras {
+		if era.RunID == runID && era.ReplicationID == replicationID {
+			newest := eras[len(eras)-1]
+			return i < len(eras)-1 && (newest.RunID != runID || newest.ReplicationID != replicationID)
+		}
+	}
+	return false
 }
 
 func pinOf(r control.Era) metadata.Pin {

@@ -40,9 +40,11 @@ type Config struct {
 	Build     string // for people
 	Alone     bool   // no other agent can be there: every open journal is a predecessor
 	Lease     time.Duration
+	Stuck     func() time.Duration // for how long nothing of this agent's journal landed that is in flight; nil: never
 }
 
-// Observer is told of every control number that was applied, in order, before anyone else can act on it.
+// Observer is told of every control number, in order, right after State gives what it made. It must not block, nor
+// propose.
 type Observer interface {
 	Applied(before, after *control.State, records []control.Record, outcomes []control.Outcome)
 }
@@ -69,13 +71,17 @@ type Engine struct {
 	effects effectLog
 	index   indexQueue
 	kick    chan struct{} // wakes Index; capacity 1
-	behind  atomic.Int64  // slots that count and are not indexed yet
+	bell    chan struct{} // wakes Follow; capacity 1
+	indexed atomic.Uint64 // every slot of this agent's journal below is in the index
 	era     atomic.Uint64 // pinned era, 0 while there is none
+	named   int32         // newest era that this engine named; Index only
+
+	broken atomic.Pointer[error] // why the process must stop
 }
 
 // New makes an engine that knows nothing yet. Stop ends it.
 func New(cfg Config, store objectstore.Store, meta metadata.Store) *Engine {
-	e := &Engine{cfg: cfg, store: store, meta: meta, turn: make(chan struct{}, 1), kick: make(chan struct{}, 1)}
+	e := &Engine{cfg: cfg, store: store, meta: meta, turn: make(chan struct{}, 1), kick: make(chan struct{}, 1), bell: make(chan struct{}, 1)}
 	e.life, e.end = context.WithCancel(context.Background())
 	e.state.Store(control.New())
 	return e
@@ -96,7 +102,7 @@ func (e *Engine) NodeID() int32 {
 }
 
 // Behind gives how many slots count and are not in the index yet.
-func (e *Engine) Behind() int64 { return e.behind.Load() }
+func (e *Engine) Behind() int64 { return max(0, int64(e.index.counted())-int64(e.indexed.Load())) }
 
 // Era gives the pinned era, or 0 while there is none.
 func (e *Engine) Era() uint64 { return e.era.Load() }

@@ -68,6 +68,10 @@ func (e *Engine) append(ctx context.Context, decide func(*control.State) ([]cont
 				return nil, err
 			}
 		default:
+			if errors.Is(err, slotlog.ErrImpostor) {
+				e.broken.CompareAndSwap(nil, &err) // S1: Follow ends the process
+				e.doorbell()
+			}
 			return nil, err
 		}
 	}
@@ -153,29 +157,30 @@ func (e *Engine) applyPayload(n topic.Slot, payload []byte) error {
 }
 
 // Follow keeps the control state up to date until ctx ends, waking on the doorbell and at least every 5 s (S6). It
-// returns early only when this build cannot read the log any more.
+// returns early when this build cannot read the log any more, or must not go on: slotlog.ErrFenced when the log says that
+// this agent's journal was sealed, slotlog.ErrImpostor.
 func (e *Engine) Follow(ctx context.Context) error {
-	bell := make(chan struct{}, 1)
+	ctx, cancel := context.WithCancel(ctx)
 	listening := make(chan struct{})
 	go func() {
 		defer close(listening)
 		e.meta.Listen(ctx, func(k metadata.Kinds) {
 			if k&metadata.KindControl != 0 {
-				select {
-				case bell <- struct{}{}:
-				default:
-				}
+				e.doorbell()
 			}
 		})
 	}()
-	defer func() { <-listening }()
+	defer func() { cancel(); <-listening }()
 	for {
+		if err := e.over(); err != nil {
+			return err
+		}
 		poll := time.NewTimer(pollControl - rand.N(pollControl/10))
 		select {
 		case <-ctx.Done():
 			poll.Stop()
 			return context.Cause(ctx)
-		case <-bell:
+		case <-e.bell:
 		case <-poll.C:
 		}
 		poll.Stop()
@@ -186,6 +191,32 @@ func (e *Engine) Follow(ctx context.Context) error {
 		if err != nil && ctx.Err() == nil {
 			slog.WarnContext(ctx, "control log not read", "next", e.State().Next(), "error", err)
 		}
+	}
+}
+
+// over says why this agent must not go on, by what it did and what the control log says.
+func (e *Engine) over() error {
+	if err := e.broken.Load(); err != nil {
+		return *err
+	}
+	mine, ok := e.State().Journal(e.journal)
+	if !ok || !mine.Sealed {
+		return nil
+	}
+	by := "another agent"
+	for j := range e.State().Journals() {
+		if j.Opened == mine.SealedAt && j.ID != mine.ID {
+			by = fmt.Sprintf("node %d (journal %s, %v)", j.NodeID, j.ID, j.Endpoints)
+		}
+	}
+	return fmt.Errorf("journal %s was sealed by %s: %w", e.journal, by, slotlog.ErrFenced)
+}
+
+// doorbell makes Follow look again.
+func (e *Engine) doorbell() {
+	select {
+	case e.bell <- struct{}{}:
+	default:
 	}
 }
 

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/odradek/odradek/control"
@@ -65,6 +66,9 @@ func stateEffects(s *control.State) []metadata.Effect {
 	return out
 }
 
+// maxEffects bounds the control numbers whose effects are remembered.
+const maxEffects = 20_000
+
 // effectLog remembers the effects of control numbers that the index may not have applied yet. Safe for concurrent use.
 type effectLog struct {
 	mu    sync.Mutex // guards all below
@@ -79,6 +83,9 @@ func (l *effectLog) add(n topic.Slot, effects []metadata.Effect) {
 		l.first = n
 	}
 	l.list = append(l.list, effects)
+	if len(l.list) > maxEffects { // an index that is further behind is built anew
+		l.list, l.first = slices.Clone(l.list[len(l.list)-maxEffects/2:]), l.first+topic.Slot(len(l.list)-maxEffects/2)
+	}
 }
 
 // after gives the effects of the numbers above applied. ok is false when they are no longer all remembered.

@@ -20,6 +20,9 @@ func (e *Engine) pin(ctx context.Context, rebuild bool) (metadata.Pin, error) {
 	if err := e.CatchUp(ctx); err != nil {
 		return metadata.Pin{}, err
 	}
+	if err := e.over(); err != nil { // what was fenced indexes nothing and names no era
+		return metadata.Pin{}, err
+	}
 	newest, ok := e.State().NewestEra()
 	if ok && !rebuild && newest.RunID == runID && newest.ReplicationID == replicationID {
 		status, err := e.meta.Current(ctx, uint64(newest.Number))
@@ -29,11 +32,15 @@ func (e *Engine) pin(ctx context.Context, rebuild bool) (metadata.Pin, error) {
 		if status.Open() {
 			return pinOf(newest), nil
 		}
+		if newest.Number == e.named { // begun here, and something came in between: go on where it stopped
+			return pinOf(newest), e.build(ctx, pinOf(newest))
+		}
 	}
 	era, err := e.nameEra(ctx, runID, replicationID)
 	if err != nil {
 		return metadata.Pin{}, err
 	}
+	e.named = era.Number
 	return pinOf(era), e.build(ctx, pinOf(era))
 }
 

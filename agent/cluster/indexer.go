@@ -17,6 +17,7 @@ const (
 	queueSlots   = 1000 // slots that wait in memory while Redis is away; older footers are read back (P6)
 	indexBatch   = 64   // segments per call
 	retryIndex   = time.Second
+	calmAfter    = 10 * time.Minute // an index that was kept for so long begins with short pauses again
 	beatInterval = time.Second
 	stuckPut     = 15 * time.Second // an owner whose oldest slot is in flight for longer stops its heartbeat (F1)
 )
@@ -72,7 +73,6 @@ func (q *indexQueue) counted() topic.Slot {
 // Counted takes a slot of this agent's journal that counts, for the index. It does not block.
 func (e *Engine) Counted(f segment.Footer) {
 	e.index.push(segmentOf(f))
-	e.behind.Add(1)
 	e.wake()
 }
 
@@ -95,6 +95,7 @@ var errRebuild = errors.New("index must be rebuilt")
 func (e *Engine) Index(ctx context.Context) error {
 	away, rebuild, tries := false, false, 0
 	for {
+		began := time.Now()
 		err := e.indexing(ctx, rebuild)
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -105,6 +106,9 @@ func (e *Engine) Index(ctx context.Context) error {
 		}
 		away = errors.Is(err, metadata.ErrUnavailable)
 		rebuild = errors.Is(err, errRebuild)
+		if time.Since(began) > calmAfter {
+			tries = 0
+		}
 		pause := retryIndex
 		if rebuild { // R1: a log and an index that keep disagreeing must not fill the control log with eras
 			pause = min(time.Minute, retryIndex<<min(tries, 6))
@@ -129,6 +133,7 @@ func (e *Engine) indexing(ctx context.Context, rebuild bool) error {
 		return err
 	}
 	e.era.Store(pin.Era)
+	e.indexed.Store(uint64(next))
 	slog.InfoContext(ctx, "index in step with the log", "era", pin.Era, "slot", next)
 	tick := time.NewTicker(beatInterval)
 	defer tick.Stop()
@@ -147,6 +152,9 @@ func (e *Engine) indexing(ctx context.Context, rebuild bool) error {
 			return context.Cause(ctx)
 		case <-e.kick:
 		case <-tick.C:
+			if e.cfg.Stuck != nil && e.cfg.Stuck() >= stuckPut {
+				continue // F1: whoever cannot store anything is better replaced
+			}
 			if err := e.meta.Beat(ctx, pin, e.journal); err != nil {
 				return err
 			}
@@ -198,7 +206,7 @@ func (e *Engine) indexOwn(ctx context.Context, pin metadata.Pin, next topic.Slot
 		n, err := e.indexSegments(ctx, pin, segments)
 		next += topic.Slot(n)
 		e.index.done(next)
-		e.behind.Store(int64(e.index.counted() - next))
+		e.indexed.Store(uint64(next))
 		if err != nil {
 			return next, err
 		}

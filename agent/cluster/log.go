@@ -138,6 +138,9 @@ func (h *History) take(s *control.State, f segment.Footer, log Log) error {
 		h.Ends[x.Partition] = x.Next
 	}
 	for _, d := range f.Producers {
+		if _, known := s.TopicByID(d.Partition.Topic); !known {
+			continue
+		}
 		p := h.Producers[d.Partition]
 		if p == nil {
 			p = new(sequence.State)
