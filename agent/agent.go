@@ -31,9 +31,10 @@ import (
 )
 
 const (
-	lease       = 5 * time.Second // F1
-	retryOpen   = 2 * time.Second // between attempts to reach a bucket that is away at start
-	maxSegments = 48 << 20        // largest flush size that leaves room for a batch and a footer in a slot
+	lease       = 5 * time.Second  // F1
+	probeTime   = 15 * time.Second // of one probe: a bucket that swallows requests is away, too
+	retryOpen   = 2 * time.Second  // between attempts to reach a bucket that is away at start
+	maxSegments = 48 << 20         // largest flush size that leaves room for a batch and a footer in a slot
 )
 
 // Build names this build, for people.
@@ -74,7 +75,10 @@ func Run(ctx context.Context, s settings.Settings, banner io.Writer) error {
 	}
 	defer stopOps()
 	closeDevices, err := a.openDevices(ctx)
-	if err != nil {
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return nil // it was told to stop while it waited for its bucket
+	case err != nil:
 		return err
 	}
 	defer closeDevices()
@@ -173,7 +177,9 @@ func (a *agent) lockBucket() (*local.Lock, error) {
 // probe makes sure that the bucket decides between two writers (B1). A bucket that is away is waited for.
 func (a *agent) probe(ctx context.Context) error {
 	for {
-		err := bucket.Probe(ctx, a.store)
+		limited, cancel := context.WithTimeout(ctx, probeTime)
+		err := bucket.Probe(limited, a.store)
+		cancel()
 		if err == nil || errors.Is(err, bucket.ErrUnconditional) || a.where.Scheme == "file" {
 			return err
 		}

@@ -15,8 +15,8 @@ import (
 const (
 	// racers is how many creators meet at one key.
 	racers = 16
-	// probeTime bounds how long the probe's keys are tried to be deleted.
-	probeTime = 10 * time.Second
+	// cleanTime bounds how long the probe's keys are tried to be deleted.
+	cleanTime = 2 * time.Second
 )
 
 // ErrUnconditional says that a store creates objects that exist already. Two agents would write into each other's
@@ -33,7 +33,7 @@ func Probe(ctx context.Context, store objectstore.Store) error {
 	prefix := "probe/" + hex.EncodeToString(id[:])
 	first, race := prefix+"/second", prefix+"/race"
 	defer func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), probeTime)
+		ctx, cancel := context.WithTimeout(ctx, cleanTime)
 		defer cancel()
 		for _, key := range []string{first, race} {
 			_ = store.Delete(ctx, key) // what is left is two small objects that nobody reads
