@@ -142,6 +142,19 @@ func (a *Agent) WaitReady() {
 	}
 }
 
+// WaitHTTP waits until the HTTP side answers, ready or not: an agent that waits for its bucket says so there.
+func (a *Agent) WaitHTTP() {
+	a.t.Helper()
+	a.Wait(startTime, "an answer on "+a.HTTP, func() bool {
+		answer, err := client.Get("http://" + a.HTTP + "/livez")
+		if err != nil {
+			return false
+		}
+		answer.Body.Close()
+		return true
+	})
+}
+
 // Ready asks /readyz once.
 func (a *Agent) Ready() bool {
 	answer, err := client.Get("http://" + a.HTTP + "/readyz")
