@@ -31,7 +31,11 @@ func JournalPrefix(j topic.JournalID) string {
 
 // ParseControlKey reads what ControlKey wrote.
 func ParseControlKey(key string) (topic.Slot, error) {
-	return parseSlot(key, strings.TrimPrefix(key, ControlPrefix))
+	n, err := parseSlot(key, strings.TrimPrefix(key, ControlPrefix))
+	if err == nil && key != ControlKey(n) {
+		err = fmt.Errorf("key %q is not one of the control log", key)
+	}
+	return n, err
 }
 
 // ParseJournalKey reads what JournalKey wrote.
@@ -45,6 +49,9 @@ func ParseJournalKey(key string) (topic.JournalID, topic.Slot, error) {
 		return topic.JournalID{}, 0, fmt.Errorf("key %q: %w", key, err)
 	}
 	s, err := parseSlot(key, parts[3])
+	if err == nil && key != JournalKey(id, s) {
+		err = fmt.Errorf("key %q is not a journal's slot", key)
+	}
 	return id, s, err
 }
 

@@ -10,10 +10,7 @@ import (
 	"github.com/odradek/odradek/topic"
 )
 
-const (
-	headInterval = 250 * time.Millisecond // one HEAD serves all that wait, at most 4 a second (O1)
-	headTimeout  = 5 * time.Second        // a HEAD that hangs must not keep all others waiting
-)
+const headInterval = 250 * time.Millisecond // one HEAD serves all that wait, at most 4 a second (O1)
 
 // Proof is ProofSince of the moment of the call.
 func (w *Writer) Proof(ctx context.Context) error { return w.ProofSince(ctx, time.Now()) }
@@ -51,7 +48,7 @@ func (w *Writer) ProofSince(ctx context.Context, asked time.Time) error {
 
 // head looks at the first slot that does not count, on behalf of all that wait.
 func (w *Writer) head(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, headTimeout)
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	w.mu.Lock()
 	slot, sent := w.end, w.headed
@@ -79,7 +76,7 @@ func (w *Writer) head(ctx context.Context) error {
 // checkSealed ends the journal if slot holds a seal, or what this writer cannot have put there.
 func (w *Writer) checkSealed(ctx context.Context, slot topic.Slot) error {
 	key := JournalKey(w.journal, slot)
-	tail, err := w.store.GetRange(ctx, key, -TrailerSize, 0)
+	tail, err := trailer(ctx, w.store, key)
 	if err != nil {
 		return fmt.Errorf("read %s: %w", key, err)
 	}

@@ -41,6 +41,8 @@ func SealJournal(ctx context.Context, store objectstore.Store, j topic.JournalID
 // flight at once: x exists, so every slot below x-window+1 counts (F2).
 func FirstToSeal(ctx context.Context, store objectstore.Store, j topic.JournalID, trim topic.Slot, window int) (topic.Slot, error) {
 	there := func(s topic.Slot) (bool, error) {
+		ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+		defer cancel()
 		_, err := store.Head(ctx, JournalKey(j, s))
 		if errors.Is(err, objectstore.ErrNotFound) {
 			return false, nil
@@ -81,6 +83,8 @@ func FirstToSeal(ctx context.Context, store objectstore.Store, j topic.JournalID
 
 // Read gets a whole object of a slotted log, checked. ErrHole: there is none.
 func Read(ctx context.Context, store objectstore.Store, key string) (Envelope, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
 	b, err := store.Get(ctx, key)
 	if errors.Is(err, objectstore.ErrNotFound) {
 		return Envelope{}, fmt.Errorf("%s: %w", key, ErrHole)
@@ -96,7 +100,7 @@ func Read(ctx context.Context, store objectstore.Store, key string) (Envelope, e
 }
 
 func readKind(ctx context.Context, store objectstore.Store, key string) (Kind, error) {
-	tail, err := store.GetRange(ctx, key, -TrailerSize, 0)
+	tail, err := trailer(ctx, store, key)
 	if err != nil {
 		return 0, fmt.Errorf("read %s: %w", key, err)
 	}
