@@ -93,7 +93,7 @@ func (w *walk) walkedUpTo(s *partition, epoch topic.Epoch) bool {
 
 func (w *walk) join(s *partition, epoch topic.Epoch) {
 	r := s.runs[epoch]
-	if r.broken {
+	if r.broken || w.lostBetween(s, epoch) {
 		s.producers = sequence.State{}
 	}
 	firsts := slices.SortedFunc(maps.Values(r.first), func(a, b firstBatch) int { return cmp.Compare(a.delta.Base, b.delta.Base) })
@@ -103,6 +103,21 @@ func (w *walk) join(s *partition, epoch topic.Epoch) {
 	for _, d := range r.deltas {
 		s.producers.Apply(d)
 	}
+	if r.lost != r.journal.lost { // what followed in this run may have been in a slot that is lost
+		s.producers = sequence.State{}
+	}
 	s.joined = epoch
 	r.producing = producing{}
+}
+
+// lostBetween reports whether what an epoch without a run held may have been lost, above the one joined last and below
+// this one.
+func (w *walk) lostBetween(s *partition, epoch topic.Epoch) bool {
+	for _, a := range s.assignments {
+		j := w.journals[a.Journal]
+		if a.Epoch > s.joined && a.Epoch < epoch && j != nil && j.lost > 0 {
+			return true
+		}
+	}
+	return false
 }

@@ -102,6 +102,8 @@ func checkObject(b []byte, j topic.JournalID, slot topic.Slot) slotRead {
 	r.footer = &f
 	if err == nil {
 		r.compareDeltas()
+	} else {
+		r.deltas = f.Producers // some batches cannot be read
 	}
 	return r
 }
