@@ -9,6 +9,7 @@ import (
 	"net"
 	"path/filepath"
 	"runtime/debug"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -31,10 +32,12 @@ import (
 )
 
 const (
-	lease       = 5 * time.Second  // F1
-	probeTime   = 15 * time.Second // of one probe: a bucket that swallows requests is away, too
-	retryOpen   = 2 * time.Second  // between attempts to reach a bucket that is away at start
-	maxSegments = 48 << 20         // largest flush size that leaves room for a batch and a footer in a slot
+	lease            = 5 * time.Second  // F1
+	probeTime        = 15 * time.Second // of one probe: a bucket that swallows requests is away, too
+	retryOpen        = 2 * time.Second  // between attempts to reach a bucket that is away at start
+	retrySession     = time.Second      // before the next journal is opened; twice as long each time that fails
+	retrySessionMost = 5 * time.Second
+	maxSegments      = 48 << 20 // largest flush size that leaves room for a batch and a footer in a slot
 )
 
 // Build names this build, for people.
@@ -88,7 +91,7 @@ func Run(ctx context.Context, s settings.Settings, banner io.Writer) error {
 // sessions runs one journal after the other until ctx ends. A fenced journal is followed by a new one, except where
 // the index is in memory: there another process has taken the bucket over, and this one goes (B5).
 func (a *agent) sessions(ctx context.Context) error {
-	for {
+	for pause := retrySession; ; {
 		err := a.session(ctx)
 		if ctx.Err() != nil {
 			return nil
@@ -99,14 +102,21 @@ func (a *agent) sessions(ctx context.Context) error {
 		case errors.Is(err, slotlog.ErrFenced) && a.settings.Stores.Redis == settings.RedisEmbedded:
 			return fmt.Errorf("another agent has taken this bucket over: %w", err)
 		}
-		slog.ErrorContext(ctx, "journal is over, opening a new one", "error", err)
-		a.current.set("opening a new journal")
-		a.metrics.restarts.Inc()
+		if errors.Is(err, errNotOpened) {
+			slog.ErrorContext(ctx, "no journal can be opened yet, trying again", "error", err, "in", pause)
+			a.current.set("waiting until a journal can be opened")
+		} else {
+			slog.ErrorContext(ctx, "journal is over, opening a new one", "error", err)
+			a.current.set("opening a new journal")
+			a.metrics.restarts.Inc()
+			pause = retrySession
+		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-time.After(time.Second):
+		case <-time.After(pause):
 		}
+		pause = min(2*pause, retrySessionMost)
 	}
 }
 
@@ -180,8 +190,11 @@ func (a *agent) probe(ctx context.Context) error {
 		limited, cancel := context.WithTimeout(ctx, probeTime)
 		err := bucket.Probe(limited, a.store)
 		cancel()
-		if err == nil || errors.Is(err, bucket.ErrUnconditional) || a.where.Scheme == "file" {
+		if err == nil || errors.Is(err, bucket.ErrUnconditional) {
 			return err
+		}
+		if a.where.Scheme == "file" && !errors.Is(err, syscall.ENOSPC) {
+			return err // a person must mend that; a full disk may be emptied while this waits
 		}
 		slog.ErrorContext(ctx, "bucket cannot be used yet, trying again", "bucket", a.where.Text, "error", err)
 		a.current.set("waiting for the bucket")

@@ -29,12 +29,16 @@ import (
 )
 
 const (
-	endpointKafka = "kafka"          // name of the endpoint that clients use
-	minFrames     = 128 << 20        // room for one frame of socket.request.max.bytes, at least
+	endpointKafka = "kafka"   // name of the endpoint that clients use
+	minFrames     = 128 << 20 // room for one frame of socket.request.max.bytes, at least
+	watchWALEvery = time.Second
 	drainTimeout  = 20 * time.Second // for what is admitted to count when the agent stops
 )
 
-var errListen = errors.New("cannot listen")
+var (
+	errListen    = errors.New("cannot listen")
+	errNotOpened = errors.New("boot") // the journal was not opened
+)
 
 // session is the life of one journal and of everything that belongs to it.
 type session struct {
@@ -60,17 +64,20 @@ func (a *agent) session(ctx context.Context) error {
 		return fmt.Errorf("%w: kafka: %w", errListen, err)
 	}
 	defer listener.Close()
-	a.place = place.Find(ctx, place.Request{
+	found := place.Find(ctx, place.Request{
 		Listen: a.settings.Network.Listen, Port: listener.Addr().(*net.TCPAddr).Port,
 		Advertise: a.settings.Network.Advertise, Zone: a.settings.Zone,
 	}, place.Here())
-	slog.InfoContext(ctx, "place found", "place", a.place)
+	if found.Address() != a.place.Address() || found.Zone != a.place.Zone {
+		slog.InfoContext(ctx, "place found", "place", found)
+	}
+	a.place = found
 
 	s := a.newSession()
 	defer s.cluster.Stop()
 	opened, rings, err := s.boot(ctx)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", errNotOpened, err)
 	}
 	defer s.wal.Close()
 	return s.run(ctx, listener, opened, rings)
@@ -189,12 +196,38 @@ func (s *session) run(ctx context.Context, listener net.Listener, opened cluster
 
 // runWAL keeps the session alive when the disk fails: acks=1 then waits for the bucket.
 func (s *session) runWAL(ctx context.Context) error {
+	s.agent.metrics.walClosed.Set(0)
+	watched, stop := context.WithCancel(ctx)
+	var watching sync.WaitGroup
+	watching.Go(func() { s.watchWAL(watched) })
+	defer watching.Wait()
+	defer stop()
 	if err := s.wal.Run(ctx); err != nil {
 		slog.ErrorContext(ctx, "wal closed for good, acks=1 waits for the bucket from now on", "error", err)
 		s.agent.metrics.walClosed.Set(1)
 	}
 	<-ctx.Done()
 	return nil
+}
+
+// watchWAL tells people when the disk has no room for the WAL to grow: acks=1 then outlives a shorter outage.
+func (s *session) watchWAL(ctx context.Context) {
+	tick := time.NewTicker(watchWALEvery)
+	defer tick.Stop()
+	for small := false; ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		stats := s.wal.Stats()
+		if stats.GrowErr != nil && !small {
+			slog.WarnContext(ctx, "wal cannot grow, it stays smaller than it may be", "files", stats.Files, "of", stats.MaxFiles, "error", stats.GrowErr)
+		} else if stats.GrowErr == nil && small {
+			slog.InfoContext(ctx, "wal grows again", "files", stats.Files, "of", stats.MaxFiles)
+		}
+		small = stats.GrowErr != nil
+	}
 }
 
 // serve replays earlier WALs and then answers clients until ctx ends.
