@@ -29,7 +29,9 @@ type load struct {
 type loadConfig struct {
 	addr      string
 	producers int
+	first     int           // number of the first
 	rate      time.Duration // one record each
+	large     bool          // records of 64 KiB that do not compress
 	opts      []kgo.Opt
 	once      bool // a record whose answer is lost is given up: a producer without idempotence would store it twice
 }
@@ -67,17 +69,20 @@ func startLoad(t *testing.T, l *ledger, c loadConfig) *load {
 		}
 		client := clientOf(t, c.addr, append(opts, c.opts...)...)
 		w.clients = append(w.clients, client)
-		w.wg.Go(func() { w.produce(ctx, client, i, c.rate) })
+		w.wg.Go(func() { w.produce(ctx, client, c.first+i, c) })
 	}
 	return w
 }
 
 // produce writes numbered records, a few at a time.
-func (w *load) produce(ctx context.Context, client *kgo.Client, producer int, rate time.Duration) {
-	tick := time.NewTicker(5 * rate)
+func (w *load) produce(ctx context.Context, client *kgo.Client, producer int, c loadConfig) {
+	tick := time.NewTicker(5 * c.rate)
 	defer tick.Stop()
 	for n := 0; ; n++ {
 		r := record(producer, n)
+		if c.large {
+			r.Value = noise(64 << 10)
+		}
 		w.send(r)
 		client.Produce(context.Background(), r, w.promise) // it ends with an ack, or when the client is closed
 		if n%5 != 4 {
@@ -98,9 +103,7 @@ const partitions = 6
 func record(producer, n int) *kgo.Record {
 	value := fmt.Sprintf(`{"producer":%d,"n":%d,"nonce":%q,"text":%q}`, producer, n, rand.Text(), strings.Repeat("odradek ", mathrand.IntN(60)))
 	if n%97 == 96 { // now and then a large one that does not compress
-		b := make([]byte, 64<<10)
-		rand.Read(b)
-		value = string(b)
+		value = string(noise(64 << 10))
 	}
 	return &kgo.Record{
 		Topic: loadTopic, Partition: int32((producer + n/5) % partitions),
@@ -134,8 +137,12 @@ func (w *load) finish(limit time.Duration) {
 		}
 	}
 	w.t.Logf("%d records acked", w.count())
+	c := new(complaints)
 	for _, err := range w.failures() {
-		w.t.Errorf("producer was told: %v", err)
+		c.addf("producer was told: %v", err)
+	}
+	if len(c.lines) > 0 {
+		w.t.Error(c)
 	}
 }
 
