@@ -72,12 +72,12 @@ func (q *indexQueue) counted() topic.Slot {
 
 // Counted takes a slot of this agent's journal that counts, for the index. It does not block.
 func (e *Engine) Counted(f segment.Footer) {
-	e.index.push(segmentOf(f))
+	e.index.push(segmentOf(f.Journal, f.Repeated()))
 	e.wake()
 }
 
-func segmentOf(f segment.Footer) metadata.Segment {
-	s := metadata.Segment{Journal: f.Journal, Slot: f.Slot, Extents: make([]metadata.Extent, len(f.Extents))}
+func segmentOf(j topic.JournalID, f segment.SlotExtents) metadata.Segment {
+	s := metadata.Segment{Journal: j, Slot: f.Slot, Extents: make([]metadata.Extent, len(f.Extents))}
 	for i, x := range f.Extents {
 		s.Extents[i] = x
 	}
@@ -243,8 +243,8 @@ func (e *Engine) indexSegments(ctx context.Context, pin metadata.Pin, segments [
 
 func (e *Engine) readSegments(ctx context.Context, j topic.JournalID, from, to topic.Slot) ([]metadata.Segment, error) {
 	var out []metadata.Segment
-	err := e.footers(ctx, j, from, to, func(f segment.Footer) error {
-		out = append(out, segmentOf(f))
+	err := e.slots(ctx, j, from, to, func(f segment.SlotExtents) error {
+		out = append(out, segmentOf(j, f))
 		return nil
 	})
 	return out, err
