@@ -11,11 +11,11 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
 
 run: build ## serve Kafka on 127.0.0.1:9092, store under ./odradek-data (RUN="--flush-interval 100ms" adds flags)
-	bin/odradek agent $(RUN)
+	@bin/odradek agent $(RUN)
 
 build: ## bin/odradek
 	@mkdir -p bin
-	go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/odradek ./cmd/odradek
+	@go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/odradek ./cmd/odradek
 
 deps: ## what the tests need and PATH does not have: .cache/bin, apt
 	@.ci/deps
