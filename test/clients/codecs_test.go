@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-
-	"github.com/odradek/odradek/test/harness"
 )
 
 // Every library writes with every codec it has. Each topic is read by another library, so that each reads every
@@ -29,7 +27,7 @@ type written struct {
 
 func roundTrips(t *testing.T, writers, readers []library) {
 	t.Parallel()
-	agent := harness.Start(t, harness.Options{})
+	agent := startAgent(t)
 	forReader := make([][]written, len(readers))
 	for i, writer := range writers {
 		for j, w := range writeCodecs(t, agent.Addr, writer) {

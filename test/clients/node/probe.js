@@ -120,7 +120,7 @@ const ops = { produce, consume, group }
 async function main() {
   await new Promise((ready) =>
     ZstdCodec.run((zstd) => {
-      const codec = new zstd.Simple()
+      const codec = new zstd.Streaming() // reads frames that do not tell their size too
       CompressionCodecs[CompressionTypes.ZSTD] = () => ({
         compress: async (encoder) => Buffer.from(codec.compress(encoder.buffer)),
         decompress: async (buffer) => Buffer.from(codec.decompress(buffer)),

@@ -66,7 +66,8 @@ class KafkaPython:
 
     def consume(self, job):
         consumer = self.kafka.KafkaConsumer(
-            bootstrap_servers=job["bootstrap"], group_id=None, enable_auto_commit=False, **job.get("config", {}))
+            bootstrap_servers=job["bootstrap"], group_id=None, enable_auto_commit=False, fetch_max_wait_ms=50,
+            **job.get("config", {}))
         partitions = [self.kafka.TopicPartition(job["topic"], p) for p in consumer.partitions_for_topic(job["topic"])]
         consumer.assign(partitions)
         if job["since"]:
@@ -158,7 +159,7 @@ class Confluent:
 
     def consume(self, job):
         consumer = self.ck.Consumer({
-            "bootstrap.servers": job["bootstrap"], "group.id": "unused", "enable.auto.commit": False,
+            "bootstrap.servers": job["bootstrap"], "group.id": "unused", "enable.auto.commit": False, "fetch.wait.max.ms": 50,
             **job.get("config", {})})
         count = len(consumer.list_topics(job["topic"]).topics[job["topic"]].partitions)
         partitions = [self.ck.TopicPartition(job["topic"], p, job["since"] or self.ck.OFFSET_BEGINNING) for p in range(count)]

@@ -84,6 +84,7 @@ func run(line []byte) error {
 
 func (j job) config() (*sarama.Config, error) {
 	config := sarama.NewConfig()
+	config.Consumer.MaxWaitTime = 50 * time.Millisecond // a close waits for the fetch under way
 	config.Producer.RequiredAcks = sarama.WaitForAll
 	config.Producer.Partitioner = sarama.NewManualPartitioner
 	config.Producer.Return.Successes = true
@@ -154,7 +155,7 @@ func (j job) consume(client sarama.Client) error {
 		if err != nil {
 			return err
 		}
-		defer partition.Close()
+		defer partition.AsyncClose()
 		go forward(partition.Messages(), records, done)
 	}
 	for range j.Expect {

@@ -11,7 +11,9 @@ import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 /** Reads all partitions of a topic, from the beginning or a time on, until it has what the job expects. */
 final class Consuming {
     static void run(Job job) {
-        try (var consumer = new KafkaConsumer<>(job.properties(), new ByteArrayDeserializer(), new ByteArrayDeserializer())) {
+        var properties = job.properties();
+        properties.putIfAbsent("fetch.max.wait.ms", "50"); // a close waits for the fetch under way
+        try (var consumer = new KafkaConsumer<>(properties, new ByteArrayDeserializer(), new ByteArrayDeserializer())) {
             List<TopicPartition> all = consumer.partitionsFor(job.topic).stream()
                     .map(p -> new TopicPartition(p.topic(), p.partition()))
                     .collect(Collectors.toList());
