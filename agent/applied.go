@@ -91,6 +91,9 @@ func (s *session) forget(before *control.State, id topic.ID) {
 		return // created by an earlier record of the same number
 	}
 	s.fetch.Drop(id, t.Partitions())
+	if s.copies != nil {
+		s.copies.Deleted(id, t.Partitions())
+	}
 	s.news.add(false, t.Name)
 }
 

@@ -23,6 +23,9 @@ type metrics struct {
 	stored      prometheus.Counter
 	produced    prometheus.Counter
 
+	copiesWritten prometheus.Counter
+	copiesDropped prometheus.Counter
+
 	mu      sync.Mutex // guards current
 	current *prometheus.Registry
 }
@@ -40,6 +43,9 @@ func newMetrics(r prometheus.Registerer, a *agent) *metrics {
 		slots:       counter("ingest_slots_counted_total", "Slots of this agent's journals that came to count."),
 		stored:      counter("ingest_extent_bytes_total", "Bytes of extents as stored in slots that count."),
 		produced:    counter("ingest_record_bytes_total", "Bytes of record batches in slots that count."),
+
+		copiesWritten: counter("copies_written_total", "Copies of groups, committed offsets and producer state written to Redis."),
+		copiesDropped: counter("copies_dropped_total", "Copies that could not be written when due; they follow later, as they are then."),
 		walClosed: prometheus.NewGauge(prometheus.GaugeOpts{
 			Namespace: "odradek", Name: "agent_wal_closed", Help: "1 once the disk failed and acks=1 waits for the bucket.",
 		}),

@@ -14,6 +14,7 @@ import (
 
 	"github.com/odradek/odradek/agent/api"
 	"github.com/odradek/odradek/agent/cluster"
+	"github.com/odradek/odradek/agent/copies"
 	"github.com/odradek/odradek/agent/fetch"
 	"github.com/odradek/odradek/agent/group"
 	"github.com/odradek/odradek/agent/ingest"
@@ -51,7 +52,8 @@ type session struct {
 	ingest  *ingest.Journal
 	wal     *wal.WAL
 	groups  *group.Coordinator
-	news    *news // what control records ask of parts that may block
+	copies  *copies.Writer // nil with the index in memory
+	news    *news          // what control records ask of parts that may block
 
 	life       context.Context // of the session's goroutines; set by run before any starts
 	background sync.WaitGroup  // loads of groups
@@ -95,7 +97,13 @@ func (a *agent) newSession() *session {
 	s.ids = cluster.NewProducerIDs(s.cluster)
 	s.fetch = fetch.New(a.store, fetch.Config{TailBytes: int64(set.Memory) / 4, CatchUpBytes: int64(set.Memory) / 4})
 	s.slots = slotlog.NewWriter(a.store, s.journal, set.Flush.SlotsInFlight)
-	s.groups = group.New(&groupLog{s}, s.groupConfig(), slog.Default())
+	log := &groupLog{s}
+	var kept group.Copies
+	if set.Stores.Redis != settings.RedisEmbedded {
+		s.copies = s.newCopies()
+		kept = &groupCopies{s, log}
+	}
+	s.groups = group.New(log, kept, s.groupConfig(), slog.Default())
 	return s
 }
 
@@ -175,6 +183,9 @@ func (s *session) run(ctx context.Context, listener net.Listener, opened cluster
 	g.Go(func() error { return s.cluster.Follow(core) })
 	g.Go(func() error { return s.cluster.Index(core) })
 	g.Go(func() error { return s.groups.Run(core) })
+	if s.copies != nil {
+		g.Go(func() error { return s.copies.Run(core) })
+	}
 	g.Go(func() error { return s.hear(core) })
 	g.Go(func() error {
 		defer stop()
@@ -290,5 +301,6 @@ func (t *tail) Counted(seg ingest.Segment) {
 		slog.Error("slot not visible", "slot", seg.Footer.Slot, "error", err)
 	}
 	t.s.cluster.Counted(seg.Footer)
+	t.s.touched(seg)
 	t.s.agent.metrics.counted(seg)
 }

@@ -152,7 +152,8 @@ type CopyKind uint8
 const (
 	CopyGroup    CopyKind = iota + 1 // a group's members, generation and assignment; key: group id
 	CopyOffset                       // a committed offset; key: group id, topic and partition as the coordinator writes them
-	CopyProducer                     // a producer id's newest batches in a partition; key: the producer id
+	CopyProducer                     // the producer state of a partition, as sequence encodes it; key: empty
+	CopyHead                         // what the copies of groups and offsets of a partition sum up to; key: empty
 )
 
 // Copy is one live copy.

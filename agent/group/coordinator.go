@@ -31,6 +31,7 @@ type Log interface {
 	// Append admits a batch, in the order of the calls for a partition, and takes it over. It blocks only for memory.
 	// The wait returns the batch's first offset when it counts. Its error means that the batch does not count; then the
 	// coordinator waits for all it has appended, throws away what it knows and reads the partition again.
+	// The slices in it are never changed.
 	Append(ctx context.Context, b Batch) (wait func(context.Context) (topic.Offset, error))
 	// Read calls fn with every record in [from, end) that counts, in order, and returns the end: that of all batches whose
 	// wait has returned, and of all that earlier owners wrote. The slices are only
@@ -41,23 +42,43 @@ type Log interface {
 	Proof(ctx context.Context, asked time.Time) error
 }
 
+// Copies are kept of what the log says, for others to read; when a partition is loaded they may tell a part of it. All
+// methods but Load return at once. Each partition's calls come one after the other.
+type Copies interface {
+	// Load begins the copies of a partition and gives what the log says below from: the newest record of each key, no
+	// tombstones. from is 0 when there are none to rely on.
+	Load(ctx context.Context, partition int32) (from topic.Offset, records []Record)
+	// Restart is for copies that the log disagreed with: every record of it comes again.
+	Restart(partition int32)
+	// Apply takes in records at [base, base+len(records)) that count. It keeps them and does not change them.
+	Apply(partition int32, base topic.Offset, records []Record)
+	// Loaded says that everything below end was applied.
+	Loaded(partition int32, end topic.Offset)
+	// Unload ends the copies of a partition.
+	Unload(partition int32)
+}
+
 // Coordinator coordinates the groups of those partitions of the offsets topic that this agent owns.
 //
 // Each loaded partition has one goroutine that owns its machine; all calls for its groups go through its queue and
 // are served in the order in which they were admitted. Safe for concurrent use.
 type Coordinator struct {
-	cfg  Config
-	log  Log
-	slog *slog.Logger
+	cfg    Config
+	log    Log
+	copies Copies
+	slog   *slog.Logger
 
 	mu     sync.RWMutex // guards what follows; never held across a wait
 	shards map[int32]*shard
 	closed bool
 }
 
-// New makes a coordinator that has loaded nothing. The settings must be valid.
-func New(log Log, cfg Config, logger *slog.Logger) *Coordinator {
-	return &Coordinator{cfg: cfg, log: log, slog: logger, shards: map[int32]*shard{}}
+// New makes a coordinator that has loaded nothing. The settings must be valid. A nil copies keeps none.
+func New(log Log, copies Copies, cfg Config, logger *slog.Logger) *Coordinator {
+	if copies == nil {
+		copies = noCopies{}
+	}
+	return &Coordinator{cfg: cfg, log: log, copies: copies, slog: logger, shards: map[int32]*shard{}}
 }
 
 // Run waits for ctx to end, then unloads every partition and returns when their goroutines are over.

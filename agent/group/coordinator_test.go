@@ -20,7 +20,7 @@ func start(t *testing.T, test func(t *testing.T, c *Coordinator, log *fakeLog)) 
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		log := newFakeLog()
-		c := New(log, Defaults(), slog.New(slog.DiscardHandler))
+		c := New(log, nil, Defaults(), slog.New(slog.DiscardHandler))
 		ctx, stop := context.WithCancel(t.Context())
 		over := make(chan error)
 		go func() { over <- c.Run(ctx) }()

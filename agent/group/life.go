@@ -27,8 +27,15 @@ type event struct {
 
 // flight is one or more batches under way. Their records count when all do.
 type flight struct {
-	seq   uint64
-	waits []func(context.Context) (topic.Offset, error)
+	seq     uint64
+	waits   []func(context.Context) (topic.Offset, error)
+	batches [][]Record // of waits
+}
+
+// landing is how a flight went: the first offsets of its batches if all of them count.
+type landing struct {
+	bases []topic.Offset
+	err   error
 }
 
 // life serves the groups of a partition from one load to the end of it. All but the queue, over and ended belongs to the
@@ -46,7 +53,7 @@ type life struct {
 	records []offsetsrecord.Record // decided on and not appended yet
 	seq     uint64                 // of the newest of records
 	flights []flight               // oldest first; a goroutine waits for the first one
-	counted chan error             // cap 1: how the first flight went
+	counted chan landing           // cap 1: how the first flight went
 	waiting sync.WaitGroup         // that goroutine
 }
 
@@ -58,7 +65,7 @@ func newLife(s *shard) *life {
 		machine: NewMachine(s.c.cfg),
 		timers:  newTimers(),
 		waiters: map[Call]chan<- Reply{},
-		counted: make(chan error, 1),
+		counted: make(chan landing, 1),
 	}
 }
 
@@ -94,13 +101,13 @@ func (l *life) serve(ctx context.Context) error {
 		case e := <-queue:
 			l.take(e)
 			l.takeMore()
-		case err := <-l.counted:
-			if err != nil {
+		case how := <-l.counted:
+			if how.err != nil {
 				l.end()
 				l.settle(ctx)
-				return err
+				return how.err
 			}
-			l.land(ctx)
+			l.land(ctx, how.bases)
 		case <-clock.C:
 			l.fire()
 		}
@@ -177,19 +184,24 @@ func (l *life) append(ctx context.Context) {
 	for _, r := range l.records {
 		key, value := offsetsrecord.Encode(r)
 		if n := len(key) + len(value); size > 0 && size+n > batchBytes {
-			f.waits = append(f.waits, l.shard.c.log.Append(ctx, b))
+			l.send(ctx, &f, b)
 			b, size = l.newBatch(), 0
 		}
 		size += len(key) + len(value)
 		b.OffsetsOnly = b.OffsetsOnly && r.Commit != nil
 		b.Records = append(b.Records, Record{Key: key, Value: value})
 	}
-	f.waits = append(f.waits, l.shard.c.log.Append(ctx, b))
+	l.send(ctx, &f, b)
 	l.records = nil
 	l.flights = append(l.flights, f)
 	if len(l.flights) == 1 {
 		l.watch(ctx)
 	}
+}
+
+func (l *life) send(ctx context.Context, f *flight, b Batch) {
+	f.waits = append(f.waits, l.shard.c.log.Append(ctx, b))
+	f.batches = append(f.batches, b.Records)
 }
 
 func (l *life) newBatch() Batch {
@@ -202,28 +214,33 @@ func (l *life) watch(ctx context.Context) {
 	l.waiting.Go(func() { l.counted <- waitAll(ctx, waits) })
 }
 
-// waitAll waits for every batch to be decided, also behind one that does not count, and returns the first error.
-func waitAll(ctx context.Context, waits []func(context.Context) (topic.Offset, error)) error {
-	var first error
+// waitAll waits for every batch to be decided, also behind one that does not count.
+func waitAll(ctx context.Context, waits []func(context.Context) (topic.Offset, error)) landing {
+	var how landing
 	for _, wait := range waits {
-		if _, err := wait(ctx); err != nil && first == nil {
-			first = err
+		base, err := wait(ctx)
+		if err != nil && how.err == nil {
+			how.err = err
 		}
+		how.bases = append(how.bases, base)
 	}
-	return first
+	return how
 }
 
 // settle waits until everything under way is decided, after the first flight was lost: what is read from the log then
 // holds all of it that counts, although nobody was answered for it.
 func (l *life) settle(ctx context.Context) {
 	for _, f := range l.flights[1:] {
-		_ = waitAll(ctx, f.waits) // lost or not: the log will tell
+		waitAll(ctx, f.waits) // lost or not: the log will tell
 	}
 }
 
-// land tells the machine that the first flight counts.
-func (l *life) land(ctx context.Context) {
+// land tells the machine and the copies that the first flight counts.
+func (l *life) land(ctx context.Context, bases []topic.Offset) {
 	seq := l.flights[0].seq
+	for i, records := range l.flights[0].batches {
+		l.shard.c.copies.Apply(l.shard.partition, bases[i], records)
+	}
 	l.flights[0] = flight{}
 	l.flights = l.flights[1:]
 	if len(l.flights) > 0 {
