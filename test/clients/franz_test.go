@@ -3,6 +3,7 @@ package clients
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -64,4 +65,40 @@ func readAll(t testing.TB, addr, topic string) (records []Record, codecs []strin
 		})
 	}
 	return records, codecs
+}
+
+// produceFranz sends records and gives them back as they were acked, in the order of sending.
+func produceFranz(t testing.TB, addr, topic string, records []Record, opts ...kgo.Opt) []Record {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	client := franz(t, addr, append([]kgo.Opt{kgo.AllowAutoTopicCreation(), kgo.RecordPartitioner(kgo.ManualPartitioner())}, opts...)...)
+	results := client.ProduceSync(ctx, toFranz(topic, records)...)
+	if err := results.FirstErr(); err != nil {
+		t.Fatalf("franz-go to %s: %v", topic, err)
+	}
+	acked := append([]Record(nil), records...)
+	for _, result := range results {
+		i := result.Record.Context.Value(placeKey{}).(int)
+		acked[i].Offset, acked[i].Timestamp = result.Record.Offset, result.Record.Timestamp.UnixMilli()
+	}
+	return acked
+}
+
+// placeKey is where a record's context keeps its place in the order of sending.
+type placeKey struct{}
+
+func toFranz(topic string, records []Record) []*kgo.Record {
+	var out []*kgo.Record
+	for i, r := range records {
+		record := &kgo.Record{
+			Topic: topic, Partition: r.Partition, Key: r.Key, Value: r.Value, Timestamp: time.UnixMilli(r.Timestamp),
+			Context: context.WithValue(context.Background(), placeKey{}, i),
+		}
+		for _, h := range r.Headers {
+			record.Headers = append(record.Headers, kgo.RecordHeader{Key: h.Name, Value: h.Value})
+		}
+		out = append(out, record)
+	}
+	return out
 }
