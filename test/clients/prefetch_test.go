@@ -1,10 +1,13 @@
 package clients
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -79,7 +82,12 @@ func cached(t testing.TB, elements ...string) string {
 	return path(t, append([]string{".cache", "clients"}, elements...)...)
 }
 
+// TestMain runs more tests at a time than there are processors: they wait for rebalances most of the time.
 func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", strconv.Itoa(max(6, runtime.GOMAXPROCS(0)))); err != nil {
+		panic(err)
+	}
 	prefetch()
 	os.Exit(harness.Main(m))
 }

@@ -11,41 +11,43 @@ import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.RebalanceInProgressException;
-import org.apache.kafka.common.errors.WakeupException;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 
 /** A member of a group that prints records once a commit covers them, until SIGTERM. */
 final class GroupMember implements ConsumerRebalanceListener {
     private final KafkaConsumer<byte[], byte[]> consumer;
     private final Map<TopicPartition, List<Message>> uncommitted = new HashMap<>();
+    private volatile boolean stopped;
 
     private GroupMember(KafkaConsumer<byte[], byte[]> consumer) {
         this.consumer = consumer;
     }
 
     static void run(Job job) {
-        try (var consumer = new KafkaConsumer<>(job.properties(), new ByteArrayDeserializer(), new ByteArrayDeserializer())) {
+        var properties = job.properties();
+        properties.put("group.id", job.group);
+        properties.put("enable.auto.commit", "false");
+        properties.put("auto.offset.reset", "earliest");
+        try (var consumer = new KafkaConsumer<>(properties, new ByteArrayDeserializer(), new ByteArrayDeserializer())) {
+            var member = new GroupMember(consumer);
             Thread main = Thread.currentThread();
             Runtime.getRuntime().addShutdownHook(new Thread(() -> {
-                consumer.wakeup();
+                member.stopped = true; // no wakeup: it would hide whether a commit came through
                 try {
                     main.join();
                 } catch (InterruptedException ignored) {
                     Thread.currentThread().interrupt();
                 }
             }));
-            var member = new GroupMember(consumer);
             consumer.subscribe(List.of(job.topic), member);
-            while (true) {
+            while (!member.stopped) {
                 member.poll();
             }
-        } catch (WakeupException stopped) {
-            // close has left the group; the hook waits for main, which ends when stdin does
         }
     }
 
     private void poll() {
-        for (var record : consumer.poll(Duration.ofMillis(200))) {
+        for (var record : consumer.poll(Duration.ofMillis(100))) {
             var partition = new TopicPartition(record.topic(), record.partition());
             uncommitted.computeIfAbsent(partition, p -> new ArrayList<>()).add(Message.read(record));
         }
