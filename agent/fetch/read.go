@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +19,9 @@ type Request struct {
 	MinBytes int
 	MaxBytes int // of all parts; the first whole batch may exceed it
 	Parts    []Part
+	// Room waits for memory for up to want bytes of records and gives how many may be read. It is called once there is
+	// something to read, before it is read. Nil: no bound.
+	Room func(ctx context.Context, want int) (int, error)
 }
 
 // Part asks for one partition's records from Offset on.
@@ -63,35 +67,60 @@ func (e *Engine) Read(ctx context.Context, r Request) []Result {
 
 // enough reports whether an answer would hold MinBytes, by what the index says, or an error.
 func (e *Engine) enough(r Request) bool {
+	size, failed := e.visible(r, r.MinBytes)
+	return failed || size >= r.MinBytes || len(r.Parts) == 0
+}
+
+// visible says how many bytes of records there are for a request, as far as they do not pass limit, and whether the
+// answer for a part would be an error. The first extent of a part counts whole.
+func (e *Engine) visible(r Request, limit int) (size int, failed bool) {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	size := 0
 	for _, p := range r.Parts {
 		start, end := e.index.Start(p.Partition), e.index.End(p.Partition)
 		if _, gone := e.deleted[p.Partition.Topic]; gone || p.Offset < start || p.Offset > end {
-			return true
+			failed = true
+			continue
 		}
 		if p.Offset == end {
 			continue
 		}
 		for x := range e.index.From(p.Partition, p.Offset) {
-			if size += int(x.RawLength); size >= r.MinBytes {
-				break
+			if size += int(x.RawLength); size >= limit {
+				return size, failed
 			}
 		}
-		if size >= r.MinBytes {
-			return true
-		}
 	}
-	return r.MinBytes <= 0 || len(r.Parts) == 0
+	return size, failed
+}
+
+// leastRoom is asked for where a request allows less: its first batch comes whole.
+const leastRoom = 1 << 20
+
+// room waits for memory for what a request may read, and gives how many bytes that is.
+func (e *Engine) room(ctx context.Context, r Request) (int, error) {
+	if r.Room == nil {
+		return r.MaxBytes, nil
+	}
+	want := max(r.MaxBytes, leastRoom)
+	size, _ := e.visible(r, want)
+	if size == 0 {
+		return r.MaxBytes, nil
+	}
+	got, err := r.Room(ctx, min(want, size))
+	return min(got, r.MaxBytes), err
 }
 
 // gather reads what is visible now.
 func (e *Engine) gather(ctx context.Context, r Request) []Result {
 	out := make([]Result, len(r.Parts))
-	left := r.MaxBytes
+	left, err := e.room(ctx, r)
 	first := true
 	for i, p := range r.Parts {
+		if err != nil {
+			out[i].Err = fmt.Errorf("wait for memory: %w", err)
+			continue
+		}
 		out[i] = e.part(ctx, p, min(left, p.MaxBytes), first)
 		for _, rec := range out[i].Records {
 			left -= len(rec)
@@ -161,10 +190,13 @@ func (k *picker) take(row []byte) error {
 		k.full = true
 		return nil
 	}
-	k.picked = append(k.picked, some)
 	k.limit -= len(some)
 	k.force = false
 	k.full = len(some) < len(rest) || k.limit <= 0
+	if len(some) < len(row)/2 {
+		some = bytes.Clone(some) // a small answer that leaves slowly would keep all of the row
+	}
+	k.picked = append(k.picked, some)
 	return nil
 }
 

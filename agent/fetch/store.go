@@ -35,6 +35,11 @@ func (e *Engine) extent(ctx context.Context, p topic.Partition, x index.Entry) (
 		return rows, nil
 	}
 	return e.extents.Load(ctx, key, func(ctx context.Context) ([][]byte, int64, error) {
+		size := min(int64(x.Length)+int64(x.RawLength), e.cfg.unpackBytes())
+		if err := e.unpack.Acquire(ctx, size); err != nil {
+			return nil, 0, err
+		}
+		defer e.unpack.Release(size)
 		raw, err := e.unpacked(ctx, p, x)
 		if errors.Is(err, segment.ErrCorrupt) {
 			// The object may be whole and only its copy here be bad: drop that, and look at the bucket once more.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"sync"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/odradek/odradek/index"
 	"github.com/odradek/odradek/objectstore"
 	"github.com/odradek/odradek/segment"
@@ -29,13 +31,18 @@ type Config struct {
 	CatchUpBytes int64 // what was read from the bucket: half for chunks, half for unpacked extents
 }
 
+// unpackBytes bounds what is being unpacked; an extent that is larger by itself waits for all of it.
+func (c Config) unpackBytes() int64 { return max(c.CatchUpBytes/2, chunkBytes) }
+
 // Engine holds the index in memory and the caches. All methods may be called concurrently.
 type Engine struct {
 	store   objectstore.Store
+	cfg     Config
 	tail    *cache.Cache[extentKey, []([]byte)]
 	chunks  *cache.Cache[chunkKey, []byte]
 	extents *cache.Cache[extentKey, []([]byte)]
-	gets    chan struct{} // holds one for each GET under way
+	gets    chan struct{}       // holds one for each GET under way
+	unpack  *semaphore.Weighted // bytes of extents that are being put together and unpacked
 
 	mu      sync.RWMutex // guards all below; never held across I/O
 	index   *index.Index
@@ -59,6 +66,8 @@ type waiter struct {
 func New(store objectstore.Store, cfg Config) *Engine {
 	return &Engine{
 		store:   store,
+		cfg:     cfg,
+		unpack:  semaphore.NewWeighted(cfg.unpackBytes()),
 		tail:    cache.New[extentKey, [][]byte](cfg.TailBytes),
 		chunks:  cache.New[chunkKey, []byte](cfg.CatchUpBytes / 2),
 		gets:    make(chan struct{}, max(2, min(maxGets, cfg.CatchUpBytes/2/chunkBytes))),
