@@ -56,7 +56,7 @@ type apiReader struct{ s *session }
 // Read implements api.Reader. OFFSET_OUT_OF_RANGE leaves this agent only after a proof that it owns the partition (O1).
 func (r *apiReader) Read(ctx context.Context, q api.ReadRequest) []api.ReadResult {
 	out := make([]api.ReadResult, len(q.Parts))
-	in := fetch.Request{MaxWait: q.MaxWait, MinBytes: q.MinBytes, MaxBytes: q.MaxBytes}
+	in := fetch.Request{MaxWait: q.MaxWait, MinBytes: q.MinBytes, MaxBytes: q.MaxBytes, Room: q.Room}
 	var at []int
 	for i, p := range q.Parts {
 		if out[i].Err = r.s.owned(p.Partition); out[i].Err != nil {

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
-	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -62,11 +61,11 @@ type agent struct {
 
 // Run is an agent from start to end. It returns nil after ctx ended and everything acked is safe.
 func Run(ctx context.Context, s settings.Settings, banner io.Writer) error {
-	debug.SetMemoryLimit(int64(s.Memory) + int64(s.Memory)/4)
+	limitHeap(s.Memory)
+	share := divide(s.Memory)
 	a := &agent{
 		settings: s, banner: banner, registry: prometheus.NewRegistry(), opened: make(map[topic.JournalID]bool),
-		frames:  semaphore.NewWeighted(max(int64(s.Memory)/4, minFrames)),
-		pending: semaphore.NewWeighted(int64(s.Memory) / 4),
+		frames: semaphore.NewWeighted(share.frames), pending: semaphore.NewWeighted(share.pending),
 	}
 	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	a.metrics = newMetrics(a.registry, a)

@@ -30,8 +30,7 @@ import (
 )
 
 const (
-	endpointKafka = "kafka"   // name of the endpoint that clients use
-	minFrames     = 128 << 20 // room for one frame of socket.request.max.bytes, at least
+	endpointKafka = "kafka" // name of the endpoint that clients use
 	watchWALEvery = time.Second
 	drainTimeout  = 20 * time.Second // for what is admitted to count when the agent stops
 )
@@ -95,7 +94,8 @@ func (a *agent) newSession() *session {
 		Endpoints: []control.Endpoint{{Name: endpointKafka, Host: a.place.Host, Port: int32(a.place.Port)}},
 	}, a.store, a.meta)
 	s.ids = cluster.NewProducerIDs(s.cluster)
-	s.fetch = fetch.New(a.store, fetch.Config{TailBytes: int64(set.Memory) / 4, CatchUpBytes: int64(set.Memory) / 4})
+	share := divide(set.Memory)
+	s.fetch = fetch.New(a.store, fetch.Config{TailBytes: share.tail, CatchUpBytes: share.catchUp})
 	s.slots = slotlog.NewWriter(a.store, s.journal, set.Flush.SlotsInFlight)
 	log := &groupLog{s}
 	var kept group.Copies
@@ -153,7 +153,7 @@ func (s *session) own(opened cluster.Opened) {
 	flush := s.agent.settings.Flush
 	s.ingest = ingest.New(ingest.Config{
 		Journal: s.journal, FlushInterval: flush.Interval, FlushBytes: int(min(flush.Size, maxSegments)),
-		MemoryBytes: int64(s.agent.settings.Memory) / 4, Codec: codec,
+		MemoryBytes: divide(s.agent.settings.Memory).pending, Codec: codec,
 	}, s.slots, s.wal, s.agent.pending, &tail{s})
 	state := s.cluster.State()
 	for _, a := range state.PartitionsOf(s.journal) {

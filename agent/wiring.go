@@ -22,12 +22,13 @@ func (s *session) kafka() topic.Cluster { return topic.Cluster{s.agent.settings.
 func (s *session) apiConfig() api.Config {
 	c := api.DefaultConfig()
 	c.Settings = s.agent.settings.Kafka
+	c.AnswerBytes = divide(s.agent.settings.Memory).answers
 	return c
 }
 
 func (s *session) wireConfig() wire.Config {
 	c, v := wire.DefaultConfig(), s.kafka()
-	c.MaxFrame = int(v.Int64("socket.request.max.bytes"))
+	c.MaxFrame = int(min(v.Int64("socket.request.max.bytes"), divide(s.agent.settings.Memory).frames))
 	c.MaxConnections = int(min(v.Int64("max.connections"), int64(c.MaxConnections)))
 	if idle := v.Int64("connections.max.idle.ms"); idle > 0 {
 		c.IdleTimeout = time.Duration(idle) * time.Millisecond

@@ -87,12 +87,28 @@ func (rt *Router) read(ctx context.Context, c *call, req *kmsg.FetchRequest, sta
 	}
 	wait, cancel := c.untilDraining(ctx)
 	defer cancel()
+	var held *granted
+	r.Room = func(ctx context.Context, want int) (int, error) {
+		var err error
+		if held, err = rt.answers.grant(ctx, c.conn, want); err != nil {
+			return 0, err
+		}
+		c.frame.onRelease(held.release)
+		return int(held.n), nil
+	}
 	for i, res := range rt.Reader.Read(wait, r) {
 		a := &answers[at[i]]
 		if wait.Err() != nil && res.Err != nil && ctx.Err() == nil {
 			continue // the agent stops: an empty answer, and the client looks elsewhere
 		}
 		a.fill(rt.code(c, res.Err), res)
+	}
+	if held != nil {
+		size := 0
+		for i := range answers {
+			size += answers[i].size
+		}
+		held.settle(size)
 	}
 	return answers
 }

@@ -15,6 +15,12 @@ type Conn struct {
 	// what takes the arrangement back. Nil where nothing stops.
 	OnDrain func(f func()) (forget func() bool)
 
+	// GiveUp closes the connection because its client reads an answer too slowly while others wait for memory. Nil where
+	// nothing is written.
+	GiveUp func()
+
+	pace int // bytes of records of the next answer; the writer's goroutine only
+
 	// What the client said of itself in ApiVersions; written and read on the reader's goroutine only.
 	Software, SoftwareVersion string
 }
@@ -33,6 +39,7 @@ type Frame struct {
 	Bytes  []byte
 	memory Memory
 	held   atomic.Int64
+	after  atomic.Pointer[func()] // runs once, with Release
 }
 
 // NewFrame makes a frame that holds n bytes of memory already. A nil memory is not accounted.
@@ -59,5 +66,15 @@ func (f *Frame) Charge(n int64) bool {
 func (f *Frame) Release() {
 	if n := f.held.Swap(0); n > 0 && f.memory != nil {
 		f.memory.Release(n)
+	}
+	if after := f.after.Swap(nil); after != nil {
+		(*after)()
+	}
+}
+
+// onRelease arranges for fn to run with the next Release. What was arranged before runs now.
+func (f *Frame) onRelease(fn func()) {
+	if before := f.after.Swap(&fn); before != nil {
+		(*before)()
 	}
 }

@@ -60,6 +60,9 @@ type ReadRequest struct {
 	MinBytes int
 	MaxBytes int // of all parts together; the first whole batch may exceed it
 	Parts    []ReadPart
+	// Room waits for memory for up to want bytes of records and gives how many may be read; the first whole batch may
+	// exceed it. It is called before any is read, and not while waiting for records; nil for no bound.
+	Room func(ctx context.Context, want int) (int, error)
 }
 
 // ReadPart asks for one partition's records from Offset on.

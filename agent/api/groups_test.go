@@ -45,7 +45,7 @@ func newGroupBroker(t *testing.T) (*broker, api.Topic) {
 	fake := apitest.New("localhost", 9092)
 	cfg := group.Defaults()
 	cfg.InitialRebalanceDelay = 0
-	fake.Groups = group.New(&groupLog{}, cfg, slog.New(slog.DiscardHandler))
+	fake.Groups = group.New(&groupLog{}, nil, cfg, slog.New(slog.DiscardHandler))
 	ctx, stop := context.WithCancel(context.Background())
 	over := make(chan error)
 	go func() { over <- fake.Groups.Run(ctx) }()

@@ -31,10 +31,11 @@ type Reply func(ctx context.Context) (net.Buffers, error)
 type Config struct {
 	Settings      topic.Config // the Kafka-named settings given at start; they were checked
 	MaxPartitions int32        // that a topic may have
+	AnswerBytes   int64        // of records in fetch answers that were read and have not left, of all connections together
 }
 
 // DefaultConfig is what an agent uses when nothing is said.
-func DefaultConfig() Config { return Config{MaxPartitions: 10_000} }
+func DefaultConfig() Config { return Config{MaxPartitions: 10_000, AnswerBytes: 128 << 20} }
 
 // Router answers requests from the engines. It is safe for concurrent use.
 type Router struct {
@@ -42,6 +43,7 @@ type Router struct {
 	cfg      Config
 	log      *slog.Logger
 	sessions *sessionCache
+	answers  *answers
 
 	fetchMaxBytes int32 // fetch.max.bytes
 }
@@ -52,6 +54,7 @@ func New(engines Engines, cfg Config, log *slog.Logger) *Router {
 	return &Router{
 		Engines: engines, cfg: cfg, log: log,
 		sessions:      newSessionCache(int(start.Int64("max.incremental.fetch.session.cache.slots")), time.Now),
+		answers:       newAnswers(cfg.AnswerBytes),
 		fetchMaxBytes: int32(start.Int64("fetch.max.bytes")),
 	}
 }

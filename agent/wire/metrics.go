@@ -20,7 +20,7 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 		}),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "odradek_wire_refused_frames_total",
-			Help: "Frames that closed their connection, by reason: size, truncated, stalled, malformed, unsupported, amplified, memory, no_reply, panic.",
+			Help: "Frames that closed their connection, by reason: size, truncated, stalled, malformed, unsupported, amplified, memory, no_reply, slow, panic.",
 		}, []string{"reason"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "odradek_wire_request_seconds",

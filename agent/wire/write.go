@@ -42,7 +42,7 @@ func makeReply(alive context.Context, p pending) (reply net.Buffers, err error) 
 
 // writeAtOnce is how many bytes of a reply must leave within StallTimeout: a slow reader gets its answer, a reader
 // that stopped is let go.
-const writeAtOnce = 1 << 20
+const writeAtOnce = 256 << 10
 
 // send writes the length and the buffers. They are not copied: a vectored write takes them from where they are.
 func (c *conn) send(reply net.Buffers) error {
@@ -55,6 +55,7 @@ func (c *conn) send(reply net.Buffers) error {
 	}
 	var length [lengthBytes]byte
 	binary.BigEndian.PutUint32(length[:], uint32(size))
+	began := time.Now()
 	left := append(net.Buffers{length[:]}, reply...)
 	for len(left) > 0 {
 		var part net.Buffers
@@ -66,6 +67,7 @@ func (c *conn) send(reply net.Buffers) error {
 			return err
 		}
 	}
+	c.info.Sent(size, time.Since(began))
 	c.server.metrics.written.Add(float64(lengthBytes + size))
 	return nil
 }

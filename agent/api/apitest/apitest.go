@@ -56,7 +56,7 @@ type batch struct {
 // New makes a fake with no topics, reached at host and port.
 func New(host string, port int32) *Fake {
 	f := &Fake{Agent: api.Agent{NodeID: NodeID, Host: host, Port: port}, changed: make(chan struct{}), logs: map[topic.Partition]*log{}}
-	f.Groups = group.New(nil, group.Defaults(), slog.New(slog.DiscardHandler))
+	f.Groups = group.New(nil, nil, group.Defaults(), slog.New(slog.DiscardHandler))
 	f.state = &state{fake: f, byName: map[string]api.Topic{}}
 	return f
 }
