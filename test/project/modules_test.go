@@ -33,6 +33,7 @@ var licences = []struct{ name, phrase string }{
 	{"BSD-2-Clause or BSD-3-Clause", "Redistribution and use in source and binary forms"},
 }
 
+// licenceOf tells what a module's licence file says.
 func licenceOf(dir string) string {
 	for _, name := range []string{"LICENSE", "LICENSE.txt", "LICENSE.md", "LICENCE", "COPYING", "License"} {
 		text, err := os.ReadFile(filepath.Join(dir, name))
@@ -45,11 +46,13 @@ func licenceOf(dir string) string {
 		if strings.Contains(string(text), "GNU GENERAL PUBLIC") {
 			return "GPL"
 		}
+		var named []string // some modules carry files under several
 		for _, l := range licences {
 			if strings.Contains(string(text), l.phrase) {
-				return l.name
+				named = append(named, l.name)
 			}
 		}
+		return strings.Join(named, ", ")
 	}
 	return ""
 }

@@ -96,6 +96,29 @@ func TestPages_EveryPackageSaysItsJob(t *testing.T) {
 	}
 }
 
+var starts = regexp.MustCompile(`(^|[^a-z"` + "`" + `])go (func|[a-z.]+)\(|\.Go\(func`)
+
+// A goroutine that nobody lists is one that nobody waits for.
+func TestPages_ArchitectureListsEveryGoroutine(t *testing.T) {
+	page := read(t, "docs/ARCHITECTURE.md")
+	for p, files := range goFiles(t) {
+		if inTests(p) {
+			continue
+		}
+		for _, file := range files {
+			if isTest(file) || strings.Contains(page, "`"+file+"`") {
+				continue
+			}
+			for i, line := range strings.Split(read(t, file), "\n") {
+				code, _, _ := strings.Cut(line, "//")
+				if starts.MatchString(code) {
+					t.Errorf("%s:%d starts a goroutine and docs/ARCHITECTURE.md does not name the file: %s", file, i+1, strings.TrimSpace(line))
+				}
+			}
+		}
+	}
+}
+
 // What the pages say of a file must be about a file that exists.
 func TestPages_FilesThatTheyNameExist(t *testing.T) {
 	known := make(map[string]bool)
