@@ -8,6 +8,7 @@ import (
 )
 
 func TestBucket_AwayAtStart(t *testing.T) {
+	t.Parallel()
 	for way, cut := range cuts {
 		t.Run(way, func(t *testing.T) {
 			t.Parallel()
@@ -40,6 +41,7 @@ func TestBucket_AwayAtStart(t *testing.T) {
 
 // Producers with acks=all wait while the bucket is away, and consumers are told nothing wrong; all goes on by itself.
 func TestBucket_AwayWhileProducing(t *testing.T) {
+	t.Parallel()
 	for way, cut := range cuts {
 		t.Run(way, func(t *testing.T) {
 			t.Parallel()

@@ -36,7 +36,7 @@ func TestFence_PausedAgentMeetsTheSeal(t *testing.T) {
 	}
 	a.Kill()
 	b.Kill()
-	verify(t, a, o.Env)
+	verify(t, a.Bucket, o.Env)
 }
 
 // With the index in memory there is one agent: who finds itself sealed says who did it and ends.

@@ -38,17 +38,17 @@ func TestFlaky_ConnectionsBreakAndManySlotsAreInFlight(t *testing.T) {
 		work.progress(500, 60*time.Second)
 		time.Sleep(between(0, time.Second))
 		a.Kill()
-		verify(t, a, o.Env)
+		verify(t, p.direct, o.Env)
 		a.Restart()
 	}
 	work.progress(500, 60*time.Second)
 	stop()
 	one.finish(60 * time.Second)
-	settle(t, a, work, along)
+	checkIndex(t, a.Addr, r, settle(t, a, work, along))
 	slots := a.Metric("odradek_ingest_slots_counted_total")
 	t.Logf("%v slots since the last start", slots)
 	a.Stop()
-	verify(t, a, o.Env)
+	verify(t, p.direct, o.Env)
 }
 
 // breakSome resets a third of the connections.

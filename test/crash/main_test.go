@@ -24,9 +24,9 @@ func either(short, long time.Duration) time.Duration {
 func between(from, to time.Duration) time.Duration { return from + rand.N(to-from) }
 
 // verify runs `odradek verify` on a bucket whose agent is down, and wants it clean.
-func verify(t *testing.T, a *harness.Agent, env []string) {
+func verify(t *testing.T, bucket string, env []string) {
 	t.Helper()
-	out, status := harness.Run(t, env, "verify", "--bucket", a.Bucket)
+	out, status := harness.Run(t, env, "verify", "--bucket", bucket)
 	if status != 0 {
 		t.Fatalf("odradek verify: status %d\n%s", status, out)
 	}

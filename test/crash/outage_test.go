@@ -21,6 +21,7 @@ func cuttable(t *testing.T) (*proxy, harness.Options) {
 	t.Helper()
 	m := *servers.SharedMinIO(t)
 	p := startProxy(t, strings.TrimPrefix(m.Endpoint, "http://"))
+	p.direct = m.URL("cut")
 	m.Endpoint = "http://" + p.addr
 	return p, harness.Options{Bucket: m.URL("cut"), Env: m.Env(), Flags: []string{"--wal-size", "64MiB"}}
 }
@@ -35,6 +36,7 @@ var ackOne = map[string]loadConfig{
 }
 
 func TestOutage_AcksOneOutlivesIt(t *testing.T) {
+	t.Parallel()
 	for kind, cfg := range ackOne {
 		for way, cut := range cuts {
 			t.Run(kind+"/"+way, func(t *testing.T) {

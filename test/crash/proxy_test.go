@@ -11,6 +11,7 @@ import (
 type proxy struct {
 	addr     string // where clients connect to
 	target   string
+	direct   string // URL of the bucket behind it, around it
 	listener net.Listener
 	wg       sync.WaitGroup
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/odradek/odradek/test/harness"
 	"github.com/odradek/odradek/test/servers"
@@ -96,7 +97,7 @@ func withRedis(t *testing.T, r *servers.RedisServer) (*harness.Agent, *load, *wa
 }
 
 // settle ends load and group and compares all that they know with the log.
-func settle(t *testing.T, a *harness.Agent, work *load, along *watcher) {
+func settle(t *testing.T, a *harness.Agent, work *load, along *watcher) map[place]*kgo.Record {
 	t.Helper()
 	work.finish(30 * time.Second)
 	log := work.check(t, a.Addr)
@@ -109,6 +110,7 @@ func settle(t *testing.T, a *harness.Agent, work *load, along *watcher) {
 	along.finish()
 	along.checkSeen(log)
 	along.checkCommitted(a.Addr)
+	return log
 }
 
 func TestRedis_FlushedWhileTheAgentIsStopped(t *testing.T) {
@@ -123,7 +125,7 @@ func TestRedis_FlushedWhileTheAgentIsStopped(t *testing.T) {
 	work.progress(200, 30*time.Second)
 	along.progress(2, 30*time.Second)
 	a.WaitLog("index in step with the log", 20*time.Second)
-	settle(t, a, work, along)
+	checkIndex(t, a.Addr, r, settle(t, a, work, along))
 	a.Kill()
 	flush(t, r)
 	a.Restart()
@@ -141,7 +143,7 @@ func TestRedis_FlushedWhileProducing(t *testing.T) {
 		a.Wait(20*time.Second, "a new era", func() bool { return len(a.LogLines("era open")) > built })
 	}
 	inStep(t, a)
-	settle(t, a, work, along)
+	checkIndex(t, a.Addr, r, settle(t, a, work, along))
 }
 
 func TestRedis_AwayWhileProducing(t *testing.T) {
@@ -164,7 +166,7 @@ func TestRedis_AwayWhileProducing(t *testing.T) {
 	r.Restart() // empty
 	a.Wait(30*time.Second, "the index in step again", func() bool { return len(a.LogLines("index in step with the log")) > 1 })
 	inStep(t, a)
-	settle(t, a, work, along)
+	checkIndex(t, a.Addr, r, settle(t, a, work, along))
 }
 
 // A Redis that hangs holds up nobody either.
@@ -183,7 +185,7 @@ func TestRedis_HangsWhileProducing(t *testing.T) {
 	}
 	p.mend()
 	inStep(t, a)
-	settle(t, a, work, along)
+	checkIndex(t, a.Addr, r, settle(t, a, work, along))
 }
 
 func TestRedis_AwayAtStart(t *testing.T) {
@@ -198,7 +200,7 @@ func TestRedis_AwayAtStart(t *testing.T) {
 	work.progress(100, 20*time.Second)
 	r.Restart()
 	inStep(t, a)
-	settle(t, a, work, along)
+	checkIndex(t, a.Addr, r, settle(t, a, work, along))
 }
 
 // The very first start of a cluster may meet no Redis either.
@@ -213,7 +215,7 @@ func TestRedis_AwayAtTheFirstStart(t *testing.T) {
 	work.progress(100, 30*time.Second)
 	r.Restart()
 	inStep(t, a)
-	settle(t, a, work, along)
+	checkIndex(t, a.Addr, r, settle(t, a, work, along))
 }
 
 // inStep waits until the index in Redis follows the log of this life.

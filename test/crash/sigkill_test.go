@@ -36,7 +36,7 @@ func killUnderLoad(t *testing.T, o harness.Options) {
 	for i := range kills {
 		time.Sleep(between(life/4, life))
 		a.Kill()
-		verify(t, a, o.Env)
+		verify(t, a.Bucket, o.Env)
 		a.Launch()
 		if i%2 == 1 { // once more, in the middle of its start
 			time.Sleep(between(0, 300*time.Millisecond))
@@ -60,7 +60,7 @@ func killUnderLoad(t *testing.T, o harness.Options) {
 	along.checkSeen(log)
 	along.checkCommitted(a.Addr)
 	a.Stop()
-	verify(t, a, o.Env)
+	verify(t, a.Bucket, o.Env)
 	a.Restart()
 	l.check(t, a.Addr)
 }

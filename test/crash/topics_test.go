@@ -26,7 +26,7 @@ func TestSigkill_TopicsComeAndGo(t *testing.T) {
 	for range 4 {
 		work.progress(300, 30*time.Second)
 		a.Kill()
-		verify(t, a, nil)
+		verify(t, a.Bucket, nil)
 		a.Restart()
 	}
 	work.progress(300, 30*time.Second)

@@ -14,10 +14,11 @@ import (
 // watcher is a member of a group that reads along and commits what it read. What it saw once must be in the log for ever,
 // and what it was told is committed is never less than that.
 type watcher struct {
-	t     *testing.T
-	group string
-	stop  context.CancelFunc
-	wg    sync.WaitGroup
+	t      *testing.T
+	group  string
+	client *kgo.Client
+	stop   context.CancelFunc
+	wg     sync.WaitGroup
 
 	mu        sync.Mutex // guards all below
 	seen      map[place]*kgo.Record
@@ -32,6 +33,7 @@ func startWatcher(t *testing.T, addr, group string) *watcher {
 	w := &watcher{t: t, group: group, stop: stop, seen: make(map[place]*kgo.Record), committed: make(map[int32]int64)}
 	c := clientOf(t, addr, kgo.ConsumeTopics(loadTopic), kgo.ConsumerGroup(group), kgo.DisableAutoCommit(),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchMaxWait(200*time.Millisecond))
+	w.client = c
 	t.Cleanup(func() { w.finish() })
 	w.wg.Go(func() { w.run(ctx, c) })
 	return w
