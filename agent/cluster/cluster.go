@@ -74,7 +74,7 @@ type Engine struct {
 	bell    chan struct{} // wakes Follow; capacity 1
 	indexed atomic.Uint64 // every slot of this agent's journal below is in the index
 	era     atomic.Uint64 // pinned era, 0 while there is none
-	named   int32         // newest era that this engine named; Index only
+	named   int32         // the era that this engine named and has not opened yet, or 0; Index only
 
 	broken atomic.Pointer[error] // why the process must stop
 }

@@ -105,6 +105,7 @@ func (e *Engine) build(ctx context.Context, pin metadata.Pin) error {
 	if err := e.meta.Open(ctx, pin, s.Next()-1, expected); err != nil {
 		return err
 	}
+	e.named = 0 // a Redis that forgets it from now on gets a new era
 	slog.InfoContext(ctx, "era open", "era", pin.Era)
 	return e.sweep(ctx, pin)
 }
