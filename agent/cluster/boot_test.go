@@ -298,7 +298,7 @@ func TestWatch_NewEraBeginsTheWatchAnew(t *testing.T) {
 		}
 		same.journal = living.Journal()
 		go func() {
-			time.Sleep(7 * time.Second)
+			time.Sleep(9500 * time.Millisecond) // and has not beaten there yet at the second look
 			same.running(t, same.Index)
 		}()
 		second, err := bootOnce(t.Context(), t, cfg, store, lost, nobody)
