@@ -16,8 +16,11 @@ import (
 	"github.com/odradek/odradek/topic"
 )
 
-// readGroups is how many bytes of the offsets topic are read at a time.
-const readGroups = 4 << 20
+const (
+	readGroups    = 4 << 20         // bytes of the offsets topic that are read at a time
+	retryLoad     = time.Second     // before groups that could not be loaded are tried again; twice as long each time
+	retryLoadMost = 8 * time.Second // and never longer
+)
 
 // groupLog is the offsets topic as agent/group's Log.
 type groupLog struct{ s *session }
@@ -131,17 +134,22 @@ func (s *session) loadGroups() {
 	}
 }
 
+// loadGroup loads the groups of one partition. What was replayed from an earlier WAL counts first: the coordinator must
+// know all that the log will hold below its own first record.
 func (s *session) loadGroup(partition int32, epoch topic.Epoch) {
-	for {
-		err := s.groups.Load(s.life, partition, epoch)
+	for pause := retryLoad; ; pause = min(2*pause, retryLoadMost) {
+		err := s.ingest.Flush(s.life)
+		if err == nil {
+			err = s.groups.Load(s.life, partition, epoch)
+		}
 		if err == nil || s.life.Err() != nil {
 			return
 		}
-		slog.Error("groups not loaded, trying again", "partition", partition, "error", err)
+		slog.Error("groups not loaded, trying again", "partition", partition, "error", err, "in", pause)
 		select {
 		case <-s.life.Done():
 			return
-		case <-time.After(time.Second):
+		case <-time.After(pause):
 		}
 	}
 }
