@@ -34,7 +34,7 @@ func TestFlaky_ConnectionsBreakAndManySlotsAreInFlight(t *testing.T) {
 			time.Sleep(between(50*time.Millisecond, 250*time.Millisecond))
 		}
 	})
-	for range 4 {
+	for range 3 {
 		work.progress(500, 60*time.Second)
 		time.Sleep(between(0, time.Second))
 		a.Kill()

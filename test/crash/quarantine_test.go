@@ -1,12 +1,14 @@
 package crash
 
 import (
+	"context"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/odradek/odradek/test/harness"
@@ -117,4 +119,43 @@ func TestOutage_ProducersGoOnAfterIt(t *testing.T) {
 	one.progress(100, 30*time.Second)
 	one.finish(30 * time.Second)
 	l.check(t, a.Addr)
+}
+
+// An offset commit that was under way when the agent died is in the WAL, and comes to count when it is replayed: the
+// coordinator then knows of it, or it would show up one start later.
+func TestReplay_TheCoordinatorKnowsReplayedCommits(t *testing.T) {
+	t.Parallel()
+	p, o := cuttable(t)
+	a := harness.Start(t, o)
+	createTopic(t, a.Addr, loadTopic, partitions)
+	commit := func(at int64, limit time.Duration) error {
+		ctx, cancel := context.WithTimeout(t.Context(), limit)
+		defer cancel()
+		offsets := make(kadm.Offsets)
+		offsets.AddOffset(loadTopic, 0, at, -1)
+		got, err := adminOf(t, a.Addr).CommitOffsets(ctx, "simple", offsets)
+		if err == nil {
+			err = got.Error()
+		}
+		return err
+	}
+	eventually(t, 20*time.Second, func() error { return commit(40, 10*time.Second) })
+	p.cutOff()
+	if err := commit(50, 2*time.Second); err == nil {
+		t.Fatal("a commit was acked without a bucket")
+	}
+	a.Kill()
+	p.mend()
+	var told []int64
+	for range 3 {
+		a.Restart()
+		got, ok := fetchOffsets(t, a.Addr, "simple").Lookup(loadTopic, 0)
+		if !ok {
+			t.Fatal("no committed offset")
+		}
+		told = append(told, got.At)
+	}
+	if told[0] != 50 || told[1] != 50 || told[2] != 50 {
+		t.Fatalf("committed offset at three starts after the crash: %v, want that of the commit in the WAL, 50, each time", told)
+	}
 }

@@ -242,7 +242,9 @@ func (a *Agent) end() {
 	if strings.Contains(a.Log(), "WARNING: DATA RACE") {
 		a.t.Error("the agent reported a data race")
 	}
-	if a.t.Failed() {
+	if os.Getenv("ODRADEK_TEST_LOG") == "1" {
+		a.t.Logf("agent %s printed:\n%s", a.Addr, a.Log())
+	} else if a.t.Failed() {
 		a.t.Logf("agent %s printed:\n%s", a.Addr, a.Tail())
 	}
 	if strings.Contains(a.Log(), "\npanic: ") || strings.Contains(a.Log(), "\nfatal error: ") {

@@ -15,9 +15,10 @@
 // What an agent printed is shown when its test fails. An agent dies with the test's process, even when that is killed.
 // Run runs any other command of the binary.
 //
-// Three variables change how it works:
+// Four variables change how it works:
 //
 //	ODRADEK_TEST_BINARY=/path/odradek   use this binary and build none
 //	ODRADEK_TEST_RACE=1                 build with the race detector; an agent that reports a race fails its test
+//	ODRADEK_TEST_LOG=1                  show what agents printed, all of it, also when their test passed
 //	ODRADEK_TEST_LONG=1                 Long tells tests to take their time
 package harness
