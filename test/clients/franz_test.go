@@ -102,3 +102,19 @@ func toFranz(topic string, records []Record) []*kgo.Record {
 	}
 	return out
 }
+
+// franzCodec is a codec as franz-go is told to use it.
+type franzCodec struct {
+	name   string
+	option kgo.Opt
+}
+
+func franzCodecs() []franzCodec {
+	return []franzCodec{
+		{"none", kgo.ProducerBatchCompression(kgo.NoCompression())},
+		{"gzip", kgo.ProducerBatchCompression(kgo.GzipCompression())},
+		{"snappy", kgo.ProducerBatchCompression(kgo.SnappyCompression())},
+		{"lz4", kgo.ProducerBatchCompression(kgo.Lz4Compression())},
+		{"zstd", kgo.ProducerBatchCompression(kgo.ZstdCompression())},
+	}
+}

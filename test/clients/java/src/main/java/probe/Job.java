@@ -15,7 +15,7 @@ final class Job {
     int expect; // consume: ends after as many records
     long since; // consume: starts at this time, 0 for the beginning
     String group;
-    JsonObject args; // admin
+    JsonObject args = new JsonObject(); // admin
 
     Properties properties() {
         var properties = new Properties();
