@@ -34,10 +34,14 @@ func (r *slotRead) problem(err error) { r.problems = append(r.problems, err.Erro
 // readSlot reads one slot of a journal.
 func (w *walk) readSlot(ctx context.Context, j topic.JournalID, slot topic.Slot) (slotRead, error) {
 	key := slotlog.JournalKey(j, slot)
-	if w.opt.Fast {
-		return w.readTail(ctx, key, j, slot)
-	}
 	size, listed := w.listed.journals[j].size(slot)
+	if w.opt.Fast {
+		r, err := readTail(ctx, w.store, j, slot)
+		if err == nil && listed && r.kind != 0 && r.size != size {
+			r = slotRead{problems: []string{fmt.Sprintf("%v: %d bytes, trailer says %d", slotlog.ErrCorrupt, size, r.size)}}
+		}
+		return r, err
+	}
 	if !listed { // it came after the listing, or there is nothing
 		i, err := w.store.Head(ctx, key)
 		if errors.Is(err, objectstore.ErrNotFound) {
@@ -148,11 +152,12 @@ func tell(d sequence.Delta) string {
 		d.Partition, d.Base, d.Next, d.ProducerID, d.ProducerEpoch, d.FirstSequence, d.Timestamp)
 }
 
-// readTail reads an object's trailer and footer only.
-func (w *walk) readTail(ctx context.Context, key string, j topic.JournalID, slot topic.Slot) (slotRead, error) {
+// readTail reads a slot's trailer and footer only.
+func readTail(ctx context.Context, store objectstore.Store, j topic.JournalID, slot topic.Slot) (slotRead, error) {
 	var r slotRead
+	key := slotlog.JournalKey(j, slot)
 	for want := int64(footerTail); ; {
-		tail, err := w.store.GetRange(ctx, key, -want, 0)
+		tail, err := store.GetRange(ctx, key, -want, 0)
 		if errors.Is(err, objectstore.ErrNotFound) {
 			return slotRead{missing: true}, nil
 		}
@@ -165,10 +170,6 @@ func (w *walk) readTail(ctx context.Context, key string, j topic.JournalID, slot
 			return r, nil
 		}
 		r.kind, r.size = kind, d.Length
-		if size, ok := w.listed.journals[j].size(slot); ok && size != d.Length {
-			r.problem(fmt.Errorf("%w: %d bytes, trailer says %d", slotlog.ErrCorrupt, size, d.Length))
-			return r, nil
-		}
 		payload := tail[:len(tail)-slotlog.TrailerSize]
 		if kind == slotlog.Seal {
 			r.text = string(payload)

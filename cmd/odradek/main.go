@@ -89,7 +89,7 @@ func newRoot(w world) *cobra.Command {
 	root.SetErr(w.err)
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(agentCommand(w), topicCommand(w), produceCommand(w), consumeCommand(w), groupCommand(w),
-		verifyCommand(w), docsCommand(), versionCommand())
+		verifyCommand(w), inspectCommand(w), docsCommand(), versionCommand())
 	return root
 }
 
