@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 
+	"github.com/odradek/odradek/agent/api"
 	"github.com/odradek/odradek/agent/ingest"
 	"github.com/odradek/odradek/agent/wire"
 	"github.com/odradek/odradek/objectstore/meter"
@@ -95,6 +96,7 @@ func RegisterMetrics(r prometheus.Registerer) error {
 	if _, err := meter.New(nil, r); err != nil {
 		return err
 	}
+	api.NewMetrics(r)
 	wire.New(nil, nil, wire.DefaultConfig(), slog.Default(), r)
 	return nil
 }

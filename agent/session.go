@@ -247,8 +247,11 @@ func (s *session) serve(ctx context.Context, listener net.Listener, opened clust
 	if err := s.replay(ctx, rings); err != nil {
 		return err
 	}
-	router := api.New(s.engines(), s.apiConfig(), slog.Default())
-	server := wire.New(router, s.agent.frames, s.wireConfig(), slog.Default(), s.agent.metrics.session())
+	metrics := s.agent.metrics.session()
+	cfg := s.apiConfig()
+	cfg.Metrics = api.NewMetrics(metrics)
+	router := api.New(s.engines(), cfg, slog.Default())
+	server := wire.New(router, s.agent.frames, s.wireConfig(), slog.Default(), metrics)
 	s.loadGroups()
 	s.agent.current.ready()
 	if err := s.announce(opened); err != nil {

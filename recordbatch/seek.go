@@ -1,6 +1,7 @@
 package recordbatch
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/odradek/odradek/topic"
@@ -53,7 +54,8 @@ func whole(b []byte) (Info, error) {
 
 // FindTime gives offset and timestamp of the first record at or behind from whose timestamp is >= ms, or ok=false if b
 // has none. b is a row of whole batches. Only batches whose maximum timestamp reaches ms are unpacked, each to at most
-// maxRaw bytes. Transaction markers do not count. Errors: as Read's and Records'.
+// maxRaw bytes; of one that unpacks to more, its first offset and its maximum timestamp are the answer: whoever reads from
+// there misses nothing. Transaction markers do not count. Errors: as Read's and Records'.
 func FindTime(b []byte, from topic.Offset, ms int64, maxRaw int) (at topic.Offset, timestamp int64, ok bool, err error) {
 	for len(b) > 0 {
 		info, err := whole(b)
@@ -62,6 +64,9 @@ func FindTime(b []byte, from topic.Offset, ms int64, maxRaw int) (at topic.Offse
 		}
 		if info.MaxTimestamp >= ms && info.Next() > from && !info.IsControl() {
 			for r, err := range Records(b[:info.Size], maxRaw) {
+				if errors.Is(err, ErrTooLarge) {
+					return max(info.BaseOffset, from), info.MaxTimestamp, true, nil
+				}
 				if err != nil {
 					return 0, 0, false, err
 				}

@@ -103,6 +103,7 @@ func (p *producing) answer(ctx context.Context) (kmsg.Response, error) {
 		if err != nil && ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
+		p.rt.cfg.Metrics.refusedBatch(rp.ErrorCode)
 		if p.acks == 0 && rp.ErrorCode != 0 {
 			return nil, fmt.Errorf("%w: produce: %w", ErrNoReply, kerr.ErrorForCode(rp.ErrorCode))
 		}

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"math"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -268,7 +269,7 @@ func TestDescribeTopicPartitions_PagesByCursor(t *testing.T) {
 		var page []string
 		for _, topic := range resp.Topics {
 			for _, p := range topic.Partitions {
-				page = append(page, *topic.Topic+string(rune('0'+p.Partition)))
+				page = append(page, *topic.Topic+strconv.Itoa(int(p.Partition)))
 			}
 		}
 		pages = append(pages, strings.Join(page, " "))

@@ -31,6 +31,7 @@ type Reply func(ctx context.Context) (net.Buffers, error)
 type Config struct {
 	Settings      topic.Config // the Kafka-named settings given at start; they were checked
 	MaxPartitions int32        // that a topic may have
+	Metrics       *Metrics     // nil: nothing is counted
 	AnswerBytes   int64        // of records in fetch answers that were read and have not left, of all connections together
 }
 

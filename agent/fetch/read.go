@@ -144,6 +144,9 @@ func (e *Engine) pick(ctx context.Context, p Part, limit int, force bool) Result
 	entries, res := e.plan(p, limit, force)
 	k := picker{offset: p.Offset, limit: limit, force: force}
 	for _, x := range entries {
+		if len(k.picked) > 0 && int(x.RawLength) > k.limit && k.limit < limit/4 {
+			break // for the little that is left an extent is not read
+		}
 		rows, err := e.extent(ctx, p.Partition, x)
 		for i := 0; err == nil && i < len(rows) && !k.full; i++ {
 			err = k.take(rows[i])

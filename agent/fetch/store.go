@@ -14,8 +14,23 @@ import (
 	"github.com/odradek/odradek/topic"
 )
 
-// chunkBytes is how much of an object one GET brings: whoever reads one partition of a segment soon reads the others.
-const chunkBytes = 4 << 20
+// One GET brings a chunk of an object: whoever reads one partition of a segment soon reads the others. The cache must
+// hold many of them, or readers at different places throw out each other's before they are used. An extent that is as
+// large as a chunk is read by itself.
+const (
+	maxChunk = 4 << 20
+	minChunk = 256 << 10
+	chunks   = 32 // in the cache, at least
+)
+
+// chunkBytes is the size of chunks that suits a cache: a power of two.
+func chunkBytes(cache int64) uint32 {
+	size := uint32(maxChunk)
+	for size > minChunk && int64(size)*chunks > cache {
+		size /= 2
+	}
+	return size
+}
 
 // maxGets bounds the GETs under way, and with them the memory of answers that no cache holds yet.
 const maxGets = 32
@@ -24,7 +39,7 @@ const maxGets = 32
 type chunkKey struct {
 	journal topic.JournalID
 	slot    topic.Slot
-	chunk   uint32 // [chunk*chunkBytes, (chunk+1)*chunkBytes)
+	chunk   uint32 // of Engine.chunkBytes each
 }
 
 // extent gives an extent's batches as rows of whole batches: from the tail, from what was unpacked before, or from the
@@ -65,28 +80,35 @@ func (e *Engine) unpacked(ctx context.Context, p topic.Partition, x index.Entry)
 	if err != nil {
 		return nil, err
 	}
-	if &raw[len(raw)-1] == &stored[len(stored)-1] { // not packed: a part of the chunk, and would keep all of it alive
+	if x.Length < e.chunkBytes && &raw[len(raw)-1] == &stored[len(stored)-1] { // not packed: a part of the chunk, and would keep all of it alive
 		raw = bytes.Clone(raw)
 	}
 	return raw, nil
 }
 
 // chunksOf gives the first and the last of the chunks that hold an extent.
-func chunksOf(x index.Entry) (from, to uint32) {
-	return x.Position / chunkBytes, (x.Position + x.Length - 1) / chunkBytes
+func (e *Engine) chunksOf(x index.Entry) (from, to uint32) {
+	return x.Position / e.chunkBytes, (x.Position + x.Length - 1) / e.chunkBytes
 }
 
 // forget drops the chunks of an extent.
 func (e *Engine) forget(x index.Entry) {
-	from, to := chunksOf(x)
+	from, to := e.chunksOf(x)
 	for c := from; c <= to; c++ {
 		e.chunks.Drop(chunkKey{x.Journal, x.Slot, c})
 	}
 }
 
-// stored puts an extent's bytes together from the chunks that hold it.
+// stored gives an extent's bytes: a large one's by a GET of its own, else from the chunks that hold it.
 func (e *Engine) stored(ctx context.Context, x index.Entry) ([]byte, error) {
-	from, to := chunksOf(x)
+	if x.Length >= e.chunkBytes {
+		b, err := e.get(ctx, x.Journal, x.Slot, int64(x.Position), int64(x.Length))
+		if err == nil && len(b) < int(x.Length) {
+			err = short(len(b), x)
+		}
+		return b, err
+	}
+	from, to := e.chunksOf(x)
 	chunks := make([][]byte, to-from+1)
 	errs := make([]error, len(chunks))
 	var wg sync.WaitGroup
@@ -94,7 +116,7 @@ func (e *Engine) stored(ctx context.Context, x index.Entry) ([]byte, error) {
 		wg.Go(func() { chunks[i], errs[i] = e.chunk(ctx, chunkKey{x.Journal, x.Slot, from + uint32(i)}) })
 	}
 	wg.Wait()
-	begin := x.Position - from*chunkBytes
+	begin := x.Position - from*e.chunkBytes
 	if len(chunks) == 1 && errs[0] == nil && uint64(len(chunks[0])) >= uint64(begin)+uint64(x.Length) {
 		return chunks[0][begin : begin+x.Length], nil
 	}
@@ -108,23 +130,33 @@ func (e *Engine) stored(ctx context.Context, x index.Entry) ([]byte, error) {
 		out = append(out, c[:min(len(c), int(x.Length)-len(out))]...)
 	}
 	if len(out) < int(x.Length) {
-		return nil, fmt.Errorf("%d bytes at %d, want %d: %w", len(out), x.Position, x.Length, segment.ErrCorrupt)
+		return nil, short(len(out), x)
 	}
 	return out, nil
 }
 
+func short(have int, x index.Entry) error {
+	return fmt.Errorf("%d bytes at %d, want %d: %w", have, x.Position, x.Length, segment.ErrCorrupt)
+}
+
 func (e *Engine) chunk(ctx context.Context, k chunkKey) ([]byte, error) {
 	return e.chunks.Load(ctx, k, func(ctx context.Context) ([]byte, int64, error) {
-		select {
-		case e.gets <- struct{}{}:
-			defer func() { <-e.gets }()
-		case <-ctx.Done():
-			return nil, 0, context.Cause(ctx)
-		}
-		b, err := e.store.GetRange(ctx, slotlog.JournalKey(k.journal, k.slot), int64(k.chunk)*chunkBytes, chunkBytes)
-		if errors.Is(err, objectstore.ErrRange) {
-			err = fmt.Errorf("%w: %w", segment.ErrCorrupt, err) // a chunk that an extent lies in is there
-		}
+		b, err := e.get(ctx, k.journal, k.slot, int64(k.chunk)*int64(e.chunkBytes), int64(e.chunkBytes))
 		return b, int64(len(b)), err
 	})
+}
+
+// get reads a part of a slot's object from the bucket.
+func (e *Engine) get(ctx context.Context, journal topic.JournalID, slot topic.Slot, at, n int64) ([]byte, error) {
+	select {
+	case e.gets <- struct{}{}:
+		defer func() { <-e.gets }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	b, err := e.store.GetRange(ctx, slotlog.JournalKey(journal, slot), at, n)
+	if errors.Is(err, objectstore.ErrRange) {
+		err = fmt.Errorf("%w: %w", segment.ErrCorrupt, err) // the bytes of an extent are there
+	}
+	return b, err
 }

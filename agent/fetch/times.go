@@ -9,8 +9,12 @@ import (
 	"github.com/odradek/odradek/topic"
 )
 
-// maxUnpacked bounds what one batch may unpack to when its records are searched for a time.
-const maxUnpacked = 256 << 20
+// maxUnpacked bounds what one batch may unpack to when its records are searched for a time, beside CatchUpBytes/4; one
+// that unpacks to more is answered with its first offset. maxSearches bounds how many are unpacked at a time.
+const (
+	maxUnpacked = 64 << 20
+	maxSearches = 2
+)
 
 // candidatesAtOnce is how many extents are taken from the index at a time; nearly always the first one has the record.
 const candidatesAtOnce = 256
@@ -71,9 +75,15 @@ func (e *Engine) search(ctx context.Context, p topic.Partition, x index.Entry, m
 	if err != nil {
 		return Found{}, false, unread(ctx, fmt.Errorf("%s at %d: %w", p, x.Base, err))
 	}
+	select {
+	case e.searches <- struct{}{}:
+		defer func() { <-e.searches }()
+	case <-ctx.Done():
+		return Found{}, false, context.Cause(ctx)
+	}
 	start, _ := e.Bounds(p)
 	for _, row := range rows {
-		at, ts, ok, err := recordbatch.FindTime(row, start, ms, maxUnpacked)
+		at, ts, ok, err := recordbatch.FindTime(row, start, ms, int(min(maxUnpacked, max(e.cfg.CatchUpBytes/4, maxChunk))))
 		if err != nil {
 			return Found{}, false, fmt.Errorf("%s: %w", p, err)
 		}

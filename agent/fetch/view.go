@@ -32,17 +32,19 @@ type Config struct {
 }
 
 // unpackBytes bounds what is being unpacked; an extent that is larger by itself waits for all of it.
-func (c Config) unpackBytes() int64 { return max(c.CatchUpBytes/2, chunkBytes) }
+func (c Config) unpackBytes() int64 { return max(c.CatchUpBytes/2, maxChunk) }
 
 // Engine holds the index in memory and the caches. All methods may be called concurrently.
 type Engine struct {
-	store   objectstore.Store
-	cfg     Config
-	tail    *cache.Cache[extentKey, []([]byte)]
-	chunks  *cache.Cache[chunkKey, []byte]
-	extents *cache.Cache[extentKey, []([]byte)]
-	gets    chan struct{}       // holds one for each GET under way
-	unpack  *semaphore.Weighted // bytes of extents that are being put together and unpacked
+	store      objectstore.Store
+	cfg        Config
+	chunkBytes uint32
+	tail       *cache.Cache[extentKey, []([]byte)]
+	chunks     *cache.Cache[chunkKey, []byte]
+	extents    *cache.Cache[extentKey, []([]byte)]
+	gets       chan struct{}       // holds one for each GET under way
+	searches   chan struct{}       // holds one for each search for a time under way
+	unpack     *semaphore.Weighted // bytes of extents that are being put together and unpacked
 
 	mu      sync.RWMutex // guards all below; never held across I/O
 	index   *index.Index
@@ -65,16 +67,18 @@ type waiter struct {
 // New makes an engine that sees nothing yet.
 func New(store objectstore.Store, cfg Config) *Engine {
 	return &Engine{
-		store:   store,
-		cfg:     cfg,
-		unpack:  semaphore.NewWeighted(cfg.unpackBytes()),
-		tail:    cache.New[extentKey, [][]byte](cfg.TailBytes),
-		chunks:  cache.New[chunkKey, []byte](cfg.CatchUpBytes / 2),
-		gets:    make(chan struct{}, max(2, min(maxGets, cfg.CatchUpBytes/2/chunkBytes))),
-		extents: cache.New[extentKey, [][]byte](cfg.CatchUpBytes / 2),
-		index:   index.New(),
-		deleted: make(map[topic.ID]struct{}),
-		waiting: make(map[topic.Partition]map[*waiter]struct{}),
+		store:      store,
+		cfg:        cfg,
+		chunkBytes: chunkBytes(cfg.CatchUpBytes / 2),
+		searches:   make(chan struct{}, maxSearches),
+		unpack:     semaphore.NewWeighted(cfg.unpackBytes()),
+		tail:       cache.New[extentKey, [][]byte](cfg.TailBytes),
+		chunks:     cache.New[chunkKey, []byte](cfg.CatchUpBytes / 2),
+		gets:       make(chan struct{}, max(4, min(maxGets, cfg.CatchUpBytes/2/maxChunk))),
+		extents:    cache.New[extentKey, [][]byte](cfg.CatchUpBytes / 2),
+		index:      index.New(),
+		deleted:    make(map[topic.ID]struct{}),
+		waiting:    make(map[topic.Partition]map[*waiter]struct{}),
 	}
 }
 
