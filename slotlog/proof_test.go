@@ -195,7 +195,7 @@ func TestHedge_QuietJournalIsNotHedged(t *testing.T) {
 	if d := h.Delay(); d != hedgeFloor {
 		t.Errorf("late after %v, want no less than %v", d, hedgeFloor)
 	}
-	if !h.Allow() || !h.Allow() || h.Allow() {
+	if first, second, third := h.Allow(), h.Allow(), h.Allow(); !first || !second || third {
 		t.Errorf("more or less than %d saved up", maxHedges)
 	}
 }

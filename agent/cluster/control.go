@@ -164,11 +164,11 @@ func (e *Engine) Follow(ctx context.Context) error {
 	listening := make(chan struct{})
 	go func() {
 		defer close(listening)
-		e.meta.Listen(ctx, func(k metadata.Kinds) {
+		_ = e.meta.Listen(ctx, func(k metadata.Kinds) {
 			if k&metadata.KindControl != 0 {
 				e.doorbell()
 			}
-		})
+		}) // ends with ctx; a lost doorbell costs a poll
 	}()
 	defer func() { cancel(); <-listening }()
 	for {

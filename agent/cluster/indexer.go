@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -77,14 +78,9 @@ func (e *Engine) Counted(f segment.Footer) {
 }
 
 func segmentOf(j topic.JournalID, f segment.SlotExtents) metadata.Segment {
-	s := metadata.Segment{Journal: j, Slot: f.Slot, Extents: make([]metadata.Extent, len(f.Extents))}
-	for i, x := range f.Extents {
-		s.Extents[i] = x
+	return metadata.Segment{
+		Journal: j, Slot: f.Slot, Extents: slices.Clone(f.Extents), LogStarts: slices.Clone(f.LogStarts),
 	}
-	for _, l := range f.LogStarts {
-		s.LogStarts = append(s.LogStarts, l)
-	}
-	return s
 }
 
 // errRebuild says that the index is not what the log says: a new era is built (R1).
