@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 
@@ -91,7 +92,7 @@ func viewRing(s *control.State, r *wal.Recovered) walView {
 		logged, err := ingest.ReadLogged(e.Payload)
 		if err != nil {
 			l.Problem = err.Error()
-			v.Problem = err.Error()
+			v.Problem = cmp.Or(v.Problem, l.Problem)
 		} else {
 			l.Partition, l.Epoch = partitionName(s, logged.Partition), logged.Epoch
 			l.Base, l.Next = logged.Base, logged.Next
