@@ -24,6 +24,9 @@ func divide(memory settings.Bytes) shares {
 	return shares{frames: m / 6, pending: m / 6, tail: m / 6, catchUp: m / 6, answers: m / 8}
 }
 
+// frame is the largest request that is read: four of them have room, so that one cannot keep all others waiting.
+func (s shares) frame() int64 { return s.frames / 4 }
+
 // limitHeap tells the collector what it may let the heap grow to. What is bounded takes --memory at most, and a collector
 // that has a quarter of that again runs seldom enough.
 func limitHeap(memory settings.Bytes) { debug.SetMemoryLimit(int64(memory) + int64(memory)/4) }

@@ -72,17 +72,23 @@ func (g *granted) release() {
 
 // wait waits for room, and makes some.
 func (a *answers) wait(ctx context.Context, n int64) error {
-	for {
-		some, cancel := context.WithTimeout(ctx, askAgain)
-		err := a.room.Acquire(some, n)
-		cancel()
-		if err == nil || ctx.Err() != nil {
-			return err
+	if a.room.TryAcquire(n) {
+		return nil
+	}
+	waiting, got := context.WithCancel(ctx)
+	defer got()
+	var look func()
+	look = func() {
+		if waiting.Err() != nil {
+			return
 		}
 		if slow := a.slowest(); slow != nil && slow.GiveUp != nil {
 			slow.GiveUp()
 		}
+		time.AfterFunc(askAgain, look)
 	}
+	time.AfterFunc(askAgain, look)
+	return a.room.Acquire(ctx, n)
 }
 
 func (a *answers) hold(conn *Conn) {

@@ -55,7 +55,7 @@ func (s *Server) serve(ctx, alive context.Context, nc net.Conn) {
 			OnDrain: func(f func()) func() bool { return context.AfterFunc(ctx, f) }},
 	}
 	// Closing the socket wakes whoever reads or writes it.
-	c.info.GiveUp = c.giveUp
+	c.info.GiveUp = func() { c.giveUp("an answer took too long to leave while others waited for memory") }
 	closed := context.AfterFunc(alive, func() { _ = nc.Close() })
 	defer closed()
 	drain := context.AfterFunc(ctx, c.drain)
@@ -75,12 +75,6 @@ const readBuffer = 4 << 10
 func (c *conn) drain() {
 	c.draining.Store(true)
 	_ = c.net.SetReadDeadline(time.Unix(1, 0))
-}
-
-// giveUp closes a connection whose client reads its answer too slowly while others wait for memory.
-func (c *conn) giveUp() {
-	c.end(&refusal{"slow", errors.New("an answer took too long to leave while others waited for memory")})
-	c.cancel()
 }
 
 // end notes why a half of the connection ended. A refused frame lets earlier replies leave; any other end gives the

@@ -67,7 +67,7 @@ func (c *conn) readFrame(ctx, alive context.Context) (*api.Frame, error) {
 	if _, err := c.buffered.Peek(min(lengthBytes+n, readBuffer)); err != nil {
 		return nil, c.broken(err)
 	}
-	if err := c.server.memory.Acquire(ctx, int64(n)); err != nil {
+	if err := c.server.acquire(ctx, int64(n)); err != nil {
 		if alive.Err() == nil {
 			return nil, errDraining
 		}
@@ -76,17 +76,23 @@ func (c *conn) readFrame(ctx, alive context.Context) (*api.Frame, error) {
 	b := make([]byte, n)
 	frame := api.NewFrame(b, c.server.memory, int64(n))
 	_, _ = c.buffered.Discard(lengthBytes)
+	defer c.server.arriving.remove(c)
+	c.server.arriving.add(c, 0)
 	for len(b) > 0 {
 		if err := c.within(c.server.cfg.StallTimeout); err != nil {
 			frame.Release()
 			return nil, err
 		}
 		got, err := io.ReadFull(c.buffered, b[:min(len(b), readAtOnce)])
+		if errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF // none of the bytes came: still in the middle of a frame
+		}
 		if err != nil {
 			frame.Release()
 			return nil, c.broken(err)
 		}
 		b = b[got:]
+		c.server.arriving.add(c, got)
 	}
 	c.server.metrics.read.Add(float64(lengthBytes + n))
 	return frame, nil

@@ -53,18 +53,19 @@ func DefaultConfig() Config {
 
 // Server serves connections of any number of listeners.
 type Server struct {
-	handler Handler
-	memory  Memory
-	cfg     Config
-	log     *slog.Logger
-	metrics *metrics
-	lastID  atomic.Uint64
-	open    atomic.Int64
+	handler  Handler
+	memory   Memory
+	cfg      Config
+	log      *slog.Logger
+	metrics  *metrics
+	arriving *arriving
+	lastID   atomic.Uint64
+	open     atomic.Int64
 }
 
 // New makes a server and registers its metrics.
 func New(handler Handler, memory Memory, cfg Config, log *slog.Logger, registerer prometheus.Registerer) *Server {
-	return &Server{handler: handler, memory: memory, cfg: cfg, log: log, metrics: newMetrics(registerer)}
+	return &Server{handler: handler, memory: memory, cfg: cfg, log: log, metrics: newMetrics(registerer), arriving: newArriving()}
 }
 
 // Serve accepts connections until ctx ends, and closes the listener. Then it stops reading, lets the replies to what
