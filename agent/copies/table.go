@@ -1,6 +1,7 @@
 package copies
 
 import (
+	"errors"
 	"sync"
 
 	"github.com/odradek/odradek/metadata"
@@ -145,6 +146,8 @@ func (t *table) done(r round, err error) {
 	defer t.mu.Unlock()
 	switch {
 	case err != nil && r.whole: // stands is none: all of it again
+	case errors.Is(err, metadata.ErrEra): // nothing of it is there any more
+		t.stands = metadata.Pin{}
 	case err != nil:
 		for _, n := range r.names {
 			t.changed[n] = struct{}{}
