@@ -12,7 +12,7 @@
 //
 // Files: envelope.go (the 48 byte trailer of every object, docs/format/slot.md), keys.go (names in the bucket),
 // land.go (one body, one slot), slotlog.go (Writer: a journal's window of slots in flight), seal.go (closing another's
-// journal), control.go (one number at a time), proof.go.
+// journal), control.go (one number at a time), read.go, proof.go.
 //
 // Floor 2: it calls an objectstore.Store and imports nothing above. It reads the clock for retries and hedging only,
 // never for safety. The one long goroutine is Writer.Run, started and awaited by the agent; each slot in flight has

@@ -27,8 +27,6 @@ const (
 	lastRetry      = 2 * time.Second
 	attemptTimeout = 30 * time.Second // of one PUT, and some more for many bytes; the next attempt sends the same bytes
 	slowestLink    = 1 << 20          // bytes a second that a PUT is given time for
-	readTimeout    = 30 * time.Second // of one GET of a whole object
-	lookTimeout    = 5 * time.Second  // of a HEAD, and of a GET of a trailer: one that hangs must not hold all that wait
 )
 
 // hedger says when a second PUT of the same bytes may be sent beside a late first one.
@@ -126,13 +124,6 @@ func compare(ctx context.Context, store objectstore.Store, key string, d Digest)
 		return fmt.Errorf("%s: length %d crc %08x, ours %d %08x: %w", key, have.Length, have.CRC32C, d.Length, d.CRC32C, ErrImpostor)
 	}
 	return fmt.Errorf("%s holds another's %s: %w", key, kind, ErrFenced)
-}
-
-// trailer gets the last bytes of an object.
-func trailer(ctx context.Context, store objectstore.Store, key string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
-	defer cancel()
-	return store.GetRange(ctx, key, -TrailerSize, 0)
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

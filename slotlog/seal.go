@@ -9,9 +9,6 @@ import (
 	"github.com/odradek/odradek/topic"
 )
 
-// ErrHole says that there is nothing where a slot was expected.
-var ErrHole = errors.New("no object in this slot")
-
 // SealJournal closes a journal and gives the slot of its seal: every data slot below it counts, and nothing can be
 // added ever after. It goes up from slot from on, where every slot below from must be known to count, and creates a
 // seal at the first that is free: never above a hole (I2). Sealing a sealed journal finds the seal that is there.
@@ -40,20 +37,11 @@ func SealJournal(ctx context.Context, store objectstore.Store, j topic.JournalID
 // first slot that is kept, to a slot x that is there, and steps back by the window, since up to window slots were in
 // flight at once: x exists, so every slot below x-window+1 counts (F2).
 func FirstToSeal(ctx context.Context, store objectstore.Store, j topic.JournalID, trim topic.Slot, window int) (topic.Slot, error) {
-	there := func(s topic.Slot) (bool, error) {
-		ctx, cancel := context.WithTimeout(ctx, lookTimeout)
-		defer cancel()
-		_, err := store.Head(ctx, JournalKey(j, s))
-		if errors.Is(err, objectstore.ErrNotFound) {
-			return false, nil
-		}
-		return err == nil, err
-	}
 	low := trim         // trim or present
 	var high topic.Slot // absent once the gallop ends
 	for step := topic.Slot(1); ; step *= 2 {
 		high = trim + step
-		ok, err := there(high)
+		ok, err := there(ctx, store, j, high)
 		if err != nil {
 			return 0, fmt.Errorf("find the end of journal %s: %w", j, err)
 		}
@@ -64,7 +52,7 @@ func FirstToSeal(ctx context.Context, store objectstore.Store, j topic.JournalID
 	}
 	for low+1 < high {
 		mid := low + (high-low)/2
-		ok, err := there(mid)
+		ok, err := there(ctx, store, j, mid)
 		if err != nil {
 			return 0, fmt.Errorf("find the end of journal %s: %w", j, err)
 		}
@@ -79,34 +67,4 @@ func FirstToSeal(ctx context.Context, store objectstore.Store, j topic.JournalID
 		return trim, nil
 	}
 	return low - back, nil
-}
-
-// Read gets a whole object of a slotted log, checked. ErrHole: there is none.
-func Read(ctx context.Context, store objectstore.Store, key string) (Envelope, error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
-	b, err := store.Get(ctx, key)
-	if errors.Is(err, objectstore.ErrNotFound) {
-		return Envelope{}, fmt.Errorf("%s: %w", key, ErrHole)
-	}
-	if err != nil {
-		return Envelope{}, fmt.Errorf("read %s: %w", key, err)
-	}
-	e, err := Open(b)
-	if err != nil {
-		return Envelope{}, fmt.Errorf("%s: %w", key, err)
-	}
-	return e, nil
-}
-
-func readKind(ctx context.Context, store objectstore.Store, key string) (Kind, error) {
-	tail, err := trailer(ctx, store, key)
-	if err != nil {
-		return 0, fmt.Errorf("read %s: %w", key, err)
-	}
-	kind, _, err := ReadTrailer(tail)
-	if err != nil {
-		return 0, fmt.Errorf("%s: %w", key, err)
-	}
-	return kind, nil
 }

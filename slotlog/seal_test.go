@@ -8,7 +8,6 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"github.com/odradek/odradek/objectstore"
 	"github.com/odradek/odradek/objectstore/faulty"
 	"github.com/odradek/odradek/objectstore/memory"
 	"github.com/odradek/odradek/topic"
@@ -128,7 +127,12 @@ func TestFirstToSeal_AgainstBruteForce(t *testing.T) {
 }
 
 func TestFirstToSeal_StoreErrorIsTold(t *testing.T) {
-	store := faulty.New(have(t, 0, 1), faulty.NthOf(objectstore.KindHead, 2, faulty.Fault{Before: faulty.ErrRefused}))
+	store := faulty.New(have(t, 0, 1), func(c faulty.Call) faulty.Fault {
+		if c.Key == JournalKey(testJournal, 1) {
+			return faulty.Fault{Before: faulty.ErrRefused}
+		}
+		return faulty.Fault{}
+	})
 	if from, err := FirstToSeal(t.Context(), store, testJournal, 0, 4); err == nil {
 		t.Fatalf("begin at %d although a HEAD failed", from)
 	}

@@ -26,12 +26,9 @@ func readFooter(ctx context.Context, store objectstore.Store, j topic.JournalID,
 		want = summaryTail
 	}
 	for {
-		tail, err := store.GetRange(ctx, key, -want, 0)
-		if errors.Is(err, objectstore.ErrNotFound) {
-			return segment.Footer{}, fmt.Errorf("%s: %w", key, slotlog.ErrHole)
-		}
+		tail, err := slotlog.Tail(ctx, store, key, want)
 		if err != nil {
-			return segment.Footer{}, fmt.Errorf("read footer of %s: %w", key, err)
+			return segment.Footer{}, fmt.Errorf("footer: %w", err)
 		}
 		kind, d, err := slotlog.ReadTrailer(tail)
 		if err == nil && kind != slotlog.Data {
