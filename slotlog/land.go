@@ -24,6 +24,7 @@ var ErrChanged = errors.New("body changed since it was frozen")
 
 const (
 	firstRetry     = 20 * time.Millisecond
+	tellAgain      = 30 * time.Second // between two lines in the log about one slot
 	lastRetry      = 2 * time.Second
 	attemptTimeout = 30 * time.Second // of one PUT, and some more for many bytes; the next attempt sends the same bytes
 	slowestLink    = 1 << 20          // bytes a second that a PUT is given time for
@@ -44,6 +45,7 @@ type hedger interface {
 // slot is never used for other bytes (S1).
 func land(ctx context.Context, store objectstore.Store, key string, f Frozen, h hedger) error {
 	wait := firstRetry
+	var told time.Time
 	for {
 		err := attempt(ctx, store, key, f, h)
 		if errors.Is(err, objectstore.ErrExists) {
@@ -58,7 +60,10 @@ func land(ctx context.Context, store objectstore.Store, key string, f Frozen, h 
 		if bad := f.Body.Check(); bad != nil {
 			return fmt.Errorf("create %s: %w: %w", key, ErrChanged, bad)
 		}
-		slog.WarnContext(ctx, "slot not stored yet, sending the same bytes again", "key", key, "error", err)
+		if time.Since(told) >= tellAgain { // a bucket that is away for an hour must not fill the log
+			slog.WarnContext(ctx, "slot not stored yet, sending the same bytes again", "key", key, "error", err)
+			told = time.Now()
+		}
 		if err := sleep(ctx, wait/2+rand.N(wait)); err != nil {
 			return fmt.Errorf("create %s: %w", key, err)
 		}
