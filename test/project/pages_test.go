@@ -72,6 +72,26 @@ func TestPages_WrittenFromTheCodeAreFresh(t *testing.T) {
 	}
 }
 
+// A metric that a page tells people to watch must be one that agents have, and a flag one that they take.
+func TestPages_MetricsAndFlagsExist(t *testing.T) {
+	metrics, settings := read(t, "docs/metrics.md"), read(t, "docs/settings.md")
+	metric := regexp.MustCompile(`odradek_[a-z_]+[a-z]`)
+	flag := regexp.MustCompile("`--([a-z-]+)")
+	for _, page := range []string{"README.md", "CHANGELOG.md", "docs/operations.md", "docs/design.md", "docs/protocol.md"} {
+		text := read(t, page)
+		for _, name := range metric.FindAllString(text, -1) {
+			if !strings.Contains(metrics, "`"+name+"`") {
+				t.Errorf("%s names the metric %s, which docs/metrics.md does not have", page, name)
+			}
+		}
+		for _, m := range flag.FindAllStringSubmatch(text, -1) {
+			if !strings.Contains(settings, "`--"+m[1]+" ") {
+				t.Errorf("%s names the flag --%s, which docs/settings.md does not have", page, m[1])
+			}
+		}
+	}
+}
+
 func TestPages_EveryPackageSaysItsJob(t *testing.T) {
 	for p, files := range goFiles(t) {
 		doc := ""
