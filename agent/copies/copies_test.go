@@ -244,7 +244,11 @@ func TestRun_ARedisThatHangsKeepsNobody(t *testing.T) {
 		if took := time.Since(began); took != 10*time.Second {
 			t.Errorf("ten seconds took %v: a commit waited for Redis", took)
 		}
-		if n := len(x.w.table(offsets).changed); n > 50 {
+		tab := x.w.table(offsets)
+		tab.mu.Lock()
+		n := len(tab.changed)
+		tab.mu.Unlock()
+		if n > 50 {
 			t.Errorf("%d changes wait for 50 offsets", n)
 		}
 		if value(x.cfg.Dropped) == 0 {
