@@ -44,5 +44,24 @@ final class Consuming {
         });
     }
 
+    /** What a consumer is told of a topic's ends, and how it goes on from an offset that is not there. */
+    static void outOfRange(Job job) {
+        try (var consumer = new KafkaConsumer<>(job.properties(), new ByteArrayDeserializer(), new ByteArrayDeserializer())) {
+            var partition = new TopicPartition(job.topic, 0);
+            consumer.assign(List.of(partition));
+            var ends = new HashMap<String, Object>();
+            ends.put("beginning", consumer.beginningOffsets(List.of(partition)).get(partition));
+            ends.put("end", consumer.endOffsets(List.of(partition)).get(partition));
+            Probe.emit(ends);
+            consumer.seek(partition, job.since);
+            for (int read = 0; read < job.expect; ) {
+                for (var record : consumer.poll(Duration.ofMillis(500))) {
+                    Probe.emit(Message.read(record));
+                    read++;
+                }
+            }
+        }
+    }
+
     private Consuming() {}
 }

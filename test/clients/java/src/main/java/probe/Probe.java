@@ -34,6 +34,7 @@ public final class Probe {
         switch (job.op) {
             case "produce" -> Producing.run(job);
             case "consume" -> Consuming.run(job);
+            case "outOfRange" -> Consuming.outOfRange(job);
             case "group" -> GroupMember.run(job);
             case "transaction" -> Producing.begin(job);
             default -> Admins.run(job);
