@@ -18,16 +18,22 @@ import (
 // flush makes a Redis forget everything.
 func flush(t *testing.T, r *servers.RedisServer) {
 	t.Helper()
+	say(t, r, "FLUSHALL")
+}
+
+// say gives a Redis a command that it answers with OK.
+func say(t *testing.T, r *servers.RedisServer, command string) {
+	t.Helper()
 	c, err := net.Dial("tcp", r.Addr)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if _, err := c.Write([]byte("FLUSHALL\r\n")); err != nil {
+	if _, err := c.Write([]byte(command + "\r\n")); err != nil {
 		t.Fatal(err)
 	}
 	if line, err := bufio.NewReader(c).ReadString('\n'); err != nil || !strings.HasPrefix(line, "+OK") {
-		t.Fatalf("FLUSHALL: %q %v", line, err)
+		t.Fatalf("%s: %q %v", command, line, err)
 	}
 }
 
@@ -225,4 +231,20 @@ func inStep(t *testing.T, a *harness.Agent) {
 		lines := a.LogLines("index")
 		return len(lines) > 0 && strings.Contains(lines[len(lines)-1], "index in step with the log")
 	})
+}
+
+// A Redis that comes back with an old snapshot knows less than the bucket, and is not believed.
+func TestRedis_RolledBackWhileProducing(t *testing.T) {
+	t.Parallel()
+	r := servers.OwnRedis(t)
+	a, work, along := withRedis(t, r)
+	say(t, r, "SAVE")
+	work.progress(300, 20*time.Second)
+	along.progress(2, 20*time.Second)
+	r.Kill()
+	r.Restart() // with what SAVE kept
+	work.progress(100, 20*time.Second)
+	a.Wait(30*time.Second, "another era", func() bool { return len(a.LogLines("era open")) > 1 })
+	inStep(t, a)
+	checkIndex(t, a.Addr, r, settle(t, a, work, along))
 }
