@@ -21,6 +21,7 @@ import (
 const (
 	maxLine        = 16 << 20
 	maxBuffered    = 64 << 20
+	standardBatch  = 1_000_012        // what brokers take unless they are told otherwise: max.message.bytes is a little above
 	deliverTimeout = 60 * time.Second // for one record, tries included
 	flushTimeout   = 10 * time.Second // for what was read when an interrupt came
 )
@@ -31,6 +32,7 @@ type produceFlags struct {
 	partition   int32
 	acks        string
 	compression string
+	maxBatch    int32
 }
 
 func produceCommand(w world) *cobra.Command {
@@ -43,6 +45,7 @@ func produceCommand(w world) *cobra.Command {
 	cmd.Flags().Int32Var(&flags.partition, "partition", -1, "partition to send to; -1 chooses by key")
 	cmd.Flags().StringVar(&flags.acks, "acks", "all", "all, 1 or 0")
 	cmd.Flags().StringVar(&flags.compression, "compression", "none", "none, gzip, snappy, lz4 or zstd")
+	cmd.Flags().Int32Var(&flags.maxBatch, "max-batch", standardBatch, "most bytes of a batch; a longer line needs more, and a topic whose max.message.bytes allows it")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		opts, err := flags.options()
 		if err != nil {
@@ -85,6 +88,9 @@ func (f produceFlags) options() ([]kgo.Opt, error) {
 	if f.partition < -1 {
 		wrong = append(wrong, fmt.Sprintf("--partition: %d is no partition", f.partition))
 	}
+	if f.maxBatch < 1024 || f.maxBatch > maxLine+4096 {
+		wrong = append(wrong, fmt.Sprintf("--max-batch: %d is not between 1024 and %d", f.maxBatch, maxLine+4096))
+	}
 	if len(wrong) > 0 {
 		return nil, usagef("%s", strings.Join(wrong, "\n"))
 	}
@@ -92,7 +98,7 @@ func (f produceFlags) options() ([]kgo.Opt, error) {
 		kgo.AllowAutoTopicCreation(),
 		kgo.RequiredAcks(acks),
 		kgo.ProducerBatchCompression(codec),
-		kgo.ProducerBatchMaxBytes(maxLine + 4096),
+		kgo.ProducerBatchMaxBytes(f.maxBatch),
 		kgo.MaxBufferedBytes(maxBuffered),
 		kgo.RecordDeliveryTimeout(deliverTimeout),
 	}

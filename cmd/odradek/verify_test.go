@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -197,6 +198,18 @@ func TestVerify_PrintsWhatIsStoredAndWhatIsWrong(t *testing.T) {
 	if got.status != exitError || got.err != "odradek: 2 findings\n" || !strings.Contains(got.out, "\nfinding: "+key+": corrupt slot object: crc ") {
 		t.Errorf("got %+v", got)
 	}
+}
+
+// Lines that come faster than they are sent make batches, which must not be larger than brokers take.
+func TestProduce_BatchesFitMaxMessageBytes(t *testing.T) {
+	p := startAgent(t, t.TempDir())
+	lines := strings.Repeat(strings.Repeat("a line of some length ", 40)+"\n", 5000)
+	var out, errs bytes.Buffer
+	w := world{args: []string{"produce", "much", "--partition", "0", "--bootstrap", p.address}, in: strings.NewReader(lines), out: &out, err: &errs}
+	if status := run(t.Context(), w); status != exitOK || !strings.Contains(out.String(), "produced 5000 records") {
+		t.Errorf("status %d: %s%s", status, out.String(), errs.String())
+	}
+	wantUsage(t, odradek(t, "produce", "much", "--max-batch", "5"), "--max-batch: 5 is not between 1024 and 16781312")
 }
 
 func TestStorageCommands_UsageErrors(t *testing.T) {
