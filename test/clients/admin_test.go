@@ -280,3 +280,27 @@ func TestAdmin_WhatIsNotThereSaysSo(t *testing.T) {
 		t.Fatalf("a transactional producer was told after %v: %s", took, fmt.Sprint(err))
 	}
 }
+
+// The admin clients of the other libraries do the daily work: topics, partitions, settings, groups, offsets.
+func TestAdmin_OtherLibraries(t *testing.T) {
+	t.Parallel()
+	agent := startAgent(t)
+	createTopic(t, agent.Addr, "work", 2, nil)
+	produceFranz(t, agent.Addr, "work", messages(30, 2))
+	need(t, kcatPart)
+	kcat(t, "", "-b", agent.Addr, "-G", "workers", "-e", "-q", "-X", "auto.offset.reset=earliest", "work")
+	want := `{"created":true} {"partitions":5} {"retention.ms":"2000"} {"state":"Empty"} {"offsets":30} {"deleted":true}`
+	for _, l := range []library{kafkaPython, confluent, kafkaJS} {
+		results, err := l.start(t).Do(Job{Op: "admin", Bootstrap: agent.Addr, Topic: "daily", Group: "workers"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var said []string
+		for _, text := range results {
+			said = append(said, strings.ReplaceAll(string(text), `": `, `":`))
+		}
+		if diff := gocmp.Diff(want, strings.Join(said, " ")); diff != "" {
+			t.Fatalf("%s:\n%s", l.name, diff)
+		}
+	}
+}

@@ -115,7 +115,28 @@ async function group(job) {
   await consumer.disconnect()
 }
 
-const ops = { produce, consume, group }
+async function administer(job) {
+  const admin = client(job).admin()
+  const { topic } = job
+  await admin.connect()
+  await admin.createTopics({
+    topics: [{ topic, numPartitions: 3, configEntries: [{ name: 'retention.ms', value: '1000' }] }],
+  })
+  emit({ created: (await admin.listTopics()).includes(topic) })
+  await admin.createPartitions({ topicPartitions: [{ topic, count: 5 }] })
+  emit({ partitions: (await admin.fetchTopicMetadata({ topics: [topic] })).topics[0].partitions.length })
+  await admin.alterConfigs({ resources: [{ type: 2, name: topic, configEntries: [{ name: 'retention.ms', value: '2000' }] }] })
+  const configs = await admin.describeConfigs({ resources: [{ type: 2, name: topic, configNames: ['retention.ms'] }] })
+  emit({ 'retention.ms': configs.resources[0].configEntries[0].configValue })
+  emit({ state: (await admin.describeGroups([job.group])).groups[0].state })
+  const [{ partitions }] = await admin.fetchOffsets({ groupId: job.group })
+  emit({ offsets: partitions.reduce((sum, { offset }) => sum + Number(offset), 0) })
+  await admin.deleteTopics({ topics: [topic] })
+  emit({ deleted: !(await admin.listTopics()).includes(topic) })
+  await admin.disconnect()
+}
+
+const ops = { admin: administer, produce, consume, group }
 
 async function main() {
   await new Promise((ready) =>

@@ -125,6 +125,24 @@ class KafkaPython:
                 commit()
         consumer.close()
 
+    def admin(self, job):
+        from kafka.admin import ConfigResource, ConfigResourceType, NewPartitions, NewTopic
+
+        admin = self.kafka.KafkaAdminClient(bootstrap_servers=job["bootstrap"])
+        topic, resource = job["topic"], ConfigResourceType.TOPIC
+        admin.create_topics([NewTopic(topic, 3, 1, topic_configs={"retention.ms": "1000"})])
+        emit({"created": topic in admin.list_topics()})
+        admin.create_partitions({topic: NewPartitions(5)})
+        emit({"partitions": len(admin.describe_topics([topic])[0]["partitions"])})
+        admin.alter_configs([ConfigResource(resource, topic, {"retention.ms": "2000"})])
+        values = admin.describe_configs([ConfigResource(resource, topic)])["topic"][topic]
+        emit({"retention.ms": values["retention.ms"]["value"]})
+        emit({"state": admin.describe_groups([job["group"]])[job["group"]]["group_state"]})
+        offsets = admin.list_group_offsets(job["group"])[job["group"]]
+        emit({"offsets": sum(o.offset for o in offsets.values())})
+        admin.delete_topics([topic])
+        emit({"deleted": topic not in admin.list_topics()})
+
 
 class Confluent:
     """The library confluent-kafka, that is librdkafka."""
@@ -223,6 +241,29 @@ class Confluent:
             if uncommitted:
                 commit()
         consumer.close()
+
+    def admin(self, job):
+        from confluent_kafka import admin as a
+
+        admin = a.AdminClient({"bootstrap.servers": job["bootstrap"]})
+        topic, kind = job["topic"], a.ConfigResource.Type.TOPIC
+
+        def result(futures):
+            return next(iter(futures.values())).result()
+
+        result(admin.create_topics([a.NewTopic(topic, 3, 1, config={"retention.ms": "1000"})]))
+        emit({"created": topic in admin.list_topics().topics})
+        result(admin.create_partitions([a.NewPartitions(topic, 5)]))
+        emit({"partitions": len(admin.list_topics().topics[topic].partitions)})
+        change = a.ConfigEntry("retention.ms", "2000", incremental_operation=a.AlterConfigOpType.SET)
+        result(admin.incremental_alter_configs([a.ConfigResource(kind, topic, incremental_configs=[change])]))
+        values = result(admin.describe_configs([a.ConfigResource(kind, topic)]))
+        emit({"retention.ms": values["retention.ms"].value})
+        emit({"state": result(admin.describe_consumer_groups([job["group"]])).state.name.capitalize()})
+        offsets = result(admin.list_consumer_group_offsets([self.ck.ConsumerGroupTopicPartitions(job["group"])]))
+        emit({"offsets": sum(p.offset for p in offsets.topic_partitions)})
+        result(admin.delete_topics([topic]))
+        emit({"deleted": topic not in admin.list_topics().topics})
 
 
 def main():
