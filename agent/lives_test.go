@@ -34,7 +34,7 @@ import (
 
 var (
 	oneSeed = flag.Uint64("lives.seed", 0, "tell the story of this seed alone, and log")
-	seeds   = flag.Uint64("lives.seeds", 240, "how many seeds")
+	seeds   = flag.Uint64("lives.seeds", 200, "how many seeds")
 )
 
 func TestMain(m *testing.M) {
@@ -101,7 +101,7 @@ func story(t *testing.T, seed uint64) {
 		}
 		now := first
 		for range 2 + w.rand.IntN(4) {
-			now.work(time.Duration(w.rand.IntN(8000)) * time.Millisecond)
+			now.work(time.Duration(w.rand.IntN(2500)) * time.Millisecond)
 			if w.zombies {
 				old := now
 				now = w.life(t.TempDir(), w.faults())
@@ -114,7 +114,7 @@ func story(t *testing.T, seed uint64) {
 		}
 		now.store.SetScript(nil)
 		now.store.Mend()
-		now.work(10 * time.Second)
+		now.work(2 * time.Second)
 		now.settle()
 		now.kill()
 		if w.zombies {
