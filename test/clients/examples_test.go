@@ -9,8 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/odradek/odradek/test/harness"
 	"github.com/twmb/franz-go/pkg/kadm"
+
+	"github.com/odradek/odradek/test/harness"
 )
 
 const (

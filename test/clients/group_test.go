@@ -5,8 +5,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/odradek/odradek/test/harness"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/odradek/odradek/test/harness"
 )
 
 // groupLibrary starts a member of a group.
