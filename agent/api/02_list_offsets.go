@@ -98,7 +98,7 @@ func offsetQuery(version int16, timestamp int64) (q OffsetQuery, ok bool, code i
 		since = 11
 	default:
 		if timestamp < 0 {
-			return OffsetQuery{}, false, kerr.InvalidRequest.Code
+			return OffsetQuery{}, false, kerr.UnsupportedVersion.Code
 		}
 		return OffsetQuery{Kind: OffsetByTime, Time: timestamp}, true, 0
 	}

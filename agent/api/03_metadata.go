@@ -123,15 +123,12 @@ func (m *describing) autoCreate(ctx context.Context) error {
 
 // requested describes one topic as the request names it, or says why not.
 func (m *describing) requested(t *kmsg.MetadataRequestTopic) kmsg.MetadataResponseTopic {
-	if t.Topic == nil {
+	if t.Topic == nil || t.TopicID != [16]byte{} { // the id decides, also beside a name
 		found, ok := m.state.TopicByID(t.TopicID)
 		if ok {
 			return m.topic(found)
 		}
 		return m.refused(nil, t.TopicID, kerr.UnknownTopicID.Code)
-	}
-	if t.TopicID != [16]byte{} {
-		return m.refused(t.Topic, t.TopicID, kerr.InvalidRequest.Code)
 	}
 	if found, ok := m.state.TopicByName(*t.Topic); ok {
 		return m.topic(found)

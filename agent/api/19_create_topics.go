@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -34,6 +35,10 @@ func (rt *Router) createTopics(_ context.Context, c *call, req *kmsg.CreateTopic
 	return func(ctx context.Context) (kmsg.Response, error) {
 		resp := kmsg.NewPtrCreateTopicsResponse()
 		state := rt.Cluster.State()
+		var folded map[string]string
+		if req.ValidateOnly { // otherwise the append to the control log finds collisions
+			folded = foldedNames(state)
+		}
 		named := map[string]int{}
 		for _, t := range req.Topics {
 			named[t.Topic]++
@@ -47,6 +52,8 @@ func (rt *Router) createTopics(_ context.Context, c *call, req *kmsg.CreateTopic
 				refuseTopic(&out, kerr.PolicyViolation.Code, fmt.Sprintf("a request creates at most %d topics", maxNewTopics))
 			} else if named[t.Topic] > 1 {
 				refuseTopic(&out, kerr.InvalidRequest.Code, "the topic is named twice")
+			} else if have, ok := folded[topic.FoldName(t.Topic)]; ok && out.ErrorCode == 0 {
+				refuseTopic(&out, kerr.InvalidTopicException.Code, fmt.Sprintf("%s: %q", cluster.ErrCollision, have))
 			}
 			if out.ErrorCode == 0 && !req.ValidateOnly {
 				create, at = append(create, n), append(at, i)
@@ -156,7 +163,32 @@ func assignedLayout(t *kmsg.CreateTopicsRequestTopic, most int32) (partitions in
 		if len(a.Replicas) != replicas || replicas == 0 || replicas > 1<<15-1 {
 			return 0, 0, kerr.InvalidReplicaAssignment.Code, errors.New("partitions of an assignment must have replicas, each as many")
 		}
+		if err := checkReplicas(a.Replicas); err != nil {
+			return 0, 0, kerr.InvalidReplicaAssignment.Code, err
+		}
 		seen[a.Partition] = true
 	}
 	return int32(len(t.ReplicaAssignment)), int16(replicas), 0, nil
+}
+
+// checkReplicas refuses what is no list of replicas for any cluster: an empty one, a broker named twice.
+func checkReplicas(replicas []int32) error {
+	if len(replicas) == 0 {
+		return errors.New("a partition of an assignment has no replicas")
+	}
+	sorted := slices.Clone(replicas)
+	slices.Sort(sorted)
+	if len(slices.Compact(sorted)) != len(replicas) {
+		return errors.New("a partition of an assignment names a broker twice")
+	}
+	return nil
+}
+
+// foldedNames are the names that new topics may not collide with, by what they must not share.
+func foldedNames(state State) map[string]string {
+	names := map[string]string{}
+	for _, t := range state.Topics() {
+		names[topic.FoldName(t.Name)] = t.Name
+	}
+	return names
 }

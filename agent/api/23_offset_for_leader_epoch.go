@@ -33,7 +33,8 @@ func (rt *Router) offsetForLeaderEpoch(_ context.Context, c *call, req *kmsg.Off
 				case p.Partition < 0 || p.Partition >= found.Partitions:
 					rp.ErrorCode = kerr.UnknownTopicOrPartition.Code
 				default:
-					if rp.ErrorCode = checkEpoch(state, id, p.CurrentLeaderEpoch); rp.ErrorCode == 0 {
+					// A negative epoch is none, and has no end.
+					if rp.ErrorCode = checkEpoch(state, id, p.CurrentLeaderEpoch); rp.ErrorCode == 0 && p.LeaderEpoch >= 0 {
 						queries = append(queries, EpochQuery{Partition: id, Epoch: topic.Epoch(p.LeaderEpoch)})
 						at = append(at, place{i, j})
 					}

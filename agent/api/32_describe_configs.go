@@ -50,6 +50,7 @@ func (d *describingConfigs) resource(r *kmsg.DescribeConfigsRequestResource) kms
 		all, code, message = d.broker(r.ResourceName)
 	case kmsg.ConfigResourceTypeBrokerLogger:
 		// Log levels are the agent's own settings, there is nothing to list.
+		code, message = d.ownName(r.ResourceName)
 	default:
 		code, message = kerr.InvalidRequest.Code, fmt.Sprintf("resources of type %d have no configs here", r.ResourceType)
 	}
@@ -58,7 +59,7 @@ func (d *describingConfigs) resource(r *kmsg.DescribeConfigsRequestResource) kms
 		return out
 	}
 	for _, c := range all {
-		if r.ConfigNames == nil || slices.Contains(r.ConfigNames, c.Name) {
+		if len(r.ConfigNames) == 0 || slices.Contains(r.ConfigNames, c.Name) {
 			out.Configs = append(out.Configs, c)
 		}
 	}
@@ -90,12 +91,11 @@ func (d *describingConfigs) broker(name string) (all []kmsg.DescribeConfigsRespo
 		}
 		return all, 0, ""
 	}
-	self := d.rt.Cluster.NodeID()
-	if name != strconv.Itoa(int(self)) {
-		return nil, kerr.InvalidRequest.Code, fmt.Sprintf("unexpected broker id, expected %d, but received %s", self, name)
+	if code, message = d.ownName(name); code != 0 {
+		return nil, code, message
 	}
 	for _, a := range d.state.Agents() {
-		if a.NodeID == self {
+		if a.NodeID == d.rt.Cluster.NodeID() {
 			all = agentConfigs(a, d.docs)
 		}
 	}
@@ -109,4 +109,12 @@ func (d *describingConfigs) broker(name string) (all []kmsg.DescribeConfigsRespo
 		return 1
 	})
 	return all, 0, ""
+}
+
+// ownName refuses the name of another broker than this agent.
+func (d *describingConfigs) ownName(name string) (code int16, message string) {
+	if self := d.rt.Cluster.NodeID(); name != strconv.Itoa(int(self)) {
+		return kerr.InvalidRequest.Code, fmt.Sprintf("unexpected broker id, expected %d, but received %s", self, name)
+	}
+	return 0, ""
 }

@@ -36,10 +36,10 @@ func replacement(set topic.Config, given []kmsg.AlterConfigsRequestResourceConfi
 	change := ConfigChange{Set: topic.Config{}}
 	for _, g := range given {
 		if _, twice := change.Set[g.Name]; twice {
-			return change, fmt.Errorf("setting %q is given twice", g.Name)
+			return change, fmt.Errorf("%w: setting %q is given twice", errMalformedChange, g.Name)
 		}
 		if g.Value == nil {
-			return change, fmt.Errorf("setting %q has no value", g.Name)
+			return change, fmt.Errorf("%w: setting %q has no value", errMalformedChange, g.Name)
 		}
 		change.Set[g.Name] = *g.Value
 	}

@@ -63,5 +63,10 @@ func (rt *Router) morePartitions(state State, r kmsg.CreatePartitionsRequestTopi
 	case r.Assignment != nil && len(r.Assignment) != int(r.Count-t.Partitions):
 		return m, kerr.InvalidReplicaAssignment.Code, fmt.Sprintf("%d assignments for %d new partitions", len(r.Assignment), r.Count-t.Partitions)
 	}
+	for _, a := range r.Assignment {
+		if err := checkReplicas(a.Replicas); err != nil {
+			return m, kerr.InvalidReplicaAssignment.Code, err.Error()
+		}
+	}
 	return MorePartitions{Topic: t.ID, Have: t.Partitions, Total: r.Count}, 0, ""
 }

@@ -41,19 +41,17 @@ func increment(set topic.Config, table topic.Table, ops []kmsg.IncrementalAlterC
 	seen := map[string]bool{}
 	for _, op := range ops {
 		if seen[op.Name] {
-			return change, fmt.Errorf("setting %q is given twice", op.Name)
+			return change, fmt.Errorf("%w: setting %q is given twice", errMalformedChange, op.Name)
 		}
 		seen[op.Name] = true
 		if op.Op == kmsg.IncrementalAlterConfigOpDelete {
-			if _, isSet := set[op.Name]; isSet {
+			if _, isSet := set[op.Name]; isSet { // what is not set, known or not, stays so
 				change.Delete = append(change.Delete, op.Name)
-			} else if _, known := table.Find(op.Name); !known {
-				return change, topic.UnknownName("setting", op.Name, table.Names())
 			}
 			continue
 		}
 		if op.Value == nil {
-			return change, fmt.Errorf("setting %q has no value", op.Name)
+			return change, fmt.Errorf("%w: setting %q has no value", errMalformedChange, op.Name)
 		}
 		value, err := incremented(set, table, op)
 		if err != nil {

@@ -19,9 +19,7 @@ func (rt *Router) describeTopicPartitions(_ context.Context, _ *call, req *kmsg.
 	resp := kmsg.NewPtrDescribeTopicPartitionsResponse()
 	state := rt.Cluster.State()
 	left := rt.cluster(state).Int64("max.request.partition.size.limit")
-	if req.ResponsePartitionLimit > 0 {
-		left = min(left, int64(req.ResponsePartitionLimit))
-	}
+	left = max(1, min(left, int64(req.ResponsePartitionLimit)))
 	from := int32(0)
 	names := partitionedNames(state, req)
 	if req.Cursor != nil {

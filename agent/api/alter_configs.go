@@ -21,6 +21,17 @@ type alteration struct {
 	change func(set topic.Config, table topic.Table) (ConfigChange, error)
 }
 
+// errMalformedChange says that a request contradicts itself, whatever the settings are.
+var errMalformedChange = errors.New("the change is malformed")
+
+// changeCode tells a malformed request from a setting that does not take its value.
+func changeCode(err error) int16 {
+	if errors.Is(err, errMalformedChange) {
+		return kerr.InvalidRequest.Code
+	}
+	return kerr.InvalidConfig.Code
+}
+
 // altered is the answer for one resource.
 type altered struct {
 	code    int16
@@ -31,16 +42,17 @@ type altered struct {
 func (rt *Router) alter(ctx context.Context, c *call, resources []alteration, validateOnly bool) []altered {
 	state := rt.Cluster.State()
 	out := make([]altered, len(resources))
-	seen := map[string]bool{}
+	named := map[string]int{}
+	for _, r := range resources {
+		named[fmt.Sprintf("%d %s", r.kind, r.name)]++
+	}
 	var topics []ConfigChange
 	var at []int
 	for i, r := range resources {
-		key := fmt.Sprintf("%d %s", r.kind, r.name)
 		change, code, err := rt.checkAlteration(state, r)
-		if seen[key] {
+		if named[fmt.Sprintf("%d %s", r.kind, r.name)] > 1 {
 			code, err = kerr.InvalidRequest.Code, errors.New("the resource is named twice")
 		}
-		seen[key] = true
 		switch {
 		case err != nil:
 			out[i] = altered{code, messageOf(err)}
@@ -76,7 +88,7 @@ func (rt *Router) checkAlteration(state State, r alteration) (ConfigChange, int1
 			err = applied(t.Configs, change).Validate()
 		}
 		change.Topic = t.ID
-		return change, kerr.InvalidConfig.Code, err
+		return change, changeCode(err), err
 	case kmsg.ConfigResourceTypeBroker:
 		if r.name != "" {
 			return ConfigChange{}, kerr.InvalidRequest.Code, errors.New(`settings are changed for the whole cluster, the broker named ""`)
@@ -90,7 +102,7 @@ func (rt *Router) checkAlteration(state State, r alteration) (ConfigChange, int1
 				err = fmt.Errorf("%s cannot be changed while agents run, it is given at their start", name)
 			}
 		}
-		return change, kerr.InvalidConfig.Code, err
+		return change, changeCode(err), err
 	}
 	return ConfigChange{}, kerr.InvalidRequest.Code, fmt.Errorf("resources of type %d have no configs that can be changed here", r.kind)
 }

@@ -68,6 +68,11 @@ func clusterConfig(c topic.Cluster, s topic.Setting, synonyms, docs bool) kmsg.D
 		for _, l := range alone(c) {
 			out.ConfigSynonyms = appendSynonym(out.ConfigSynonyms, l.Cluster.Get(s.Name))
 		}
+		for i := range out.ConfigSynonyms {
+			if syn := &out.ConfigSynonyms[i]; syn.Source == kmsg.ConfigSourceDefaultConfig {
+				syn.Name = s.Name // what the setting defaults to may be another setting's value; brokers show it under their own name
+			}
+		}
 	}
 	return out
 }
@@ -108,17 +113,21 @@ func appendSynonym(list []kmsg.DescribeConfigsResponseResourceConfigConfigSynony
 
 // agentConfigs are what an agent shows of itself; nobody can set them.
 func agentConfigs(a Agent, docs bool) []kmsg.DescribeConfigsResponseResourceConfig {
-	own := []struct{ name, value, doc string }{
-		{"advertised.listeners", "PLAINTEXT://" + a.Host + ":" + strconv.Itoa(int(a.Port)), "Where clients reach this agent."},
-		{"broker.id", strconv.Itoa(int(a.NodeID)), "This agent's node id."},
-		{"broker.rack", a.Zone, "This agent's availability zone."},
-		{"node.id", strconv.Itoa(int(a.NodeID)), "This agent's node id."},
+	own := []struct {
+		name, value string
+		kind        kmsg.ConfigType
+		doc         string
+	}{
+		{"advertised.listeners", "PLAINTEXT://" + a.Host + ":" + strconv.Itoa(int(a.Port)), kmsg.ConfigTypeList, "Where clients reach this agent."},
+		{"broker.id", strconv.Itoa(int(a.NodeID)), kmsg.ConfigTypeInt, "This agent's node id."},
+		{"broker.rack", a.Zone, kmsg.ConfigTypeString, "This agent's availability zone."},
+		{"node.id", strconv.Itoa(int(a.NodeID)), kmsg.ConfigTypeInt, "This agent's node id."},
 	}
 	var out []kmsg.DescribeConfigsResponseResourceConfig
 	for _, o := range own {
 		c := kmsg.NewDescribeConfigsResponseResourceConfig()
 		c.Name, c.Value, c.ReadOnly = o.name, kmsg.StringPtr(o.value), true
-		c.Source, c.ConfigType = kmsg.ConfigSourceStaticBrokerConfig, kmsg.ConfigTypeString
+		c.Source, c.ConfigType = kmsg.ConfigSourceStaticBrokerConfig, o.kind
 		if docs {
 			c.Documentation = kmsg.StringPtr(o.doc)
 		}

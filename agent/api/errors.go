@@ -73,6 +73,7 @@ var codes = []struct {
 	{recordbatch.ErrRecord, kerr.InvalidRecord},
 	{recordbatch.ErrControl, kerr.InvalidRecord},
 	{recordbatch.ErrSequence, kerr.InvalidRecord},
+	{recordbatch.ErrBaseOffset, kerr.InvalidRecord},
 
 	{context.DeadlineExceeded, kerr.RequestTimedOut},
 	{context.Canceled, kerr.RequestTimedOut},

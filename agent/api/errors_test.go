@@ -57,6 +57,7 @@ func TestCodeOf_EverySentinel(t *testing.T) {
 		{recordbatch.ErrRecord, kerr.InvalidRecord},
 		{recordbatch.ErrControl, kerr.InvalidRecord},
 		{recordbatch.ErrSequence, kerr.InvalidRecord},
+		{recordbatch.ErrBaseOffset, kerr.InvalidRecord},
 		{context.DeadlineExceeded, kerr.RequestTimedOut},
 		{context.Canceled, kerr.RequestTimedOut},
 		{group.ErrInvalidGroupID, kerr.InvalidGroupID},

@@ -25,11 +25,11 @@ func findTopic(s State, byID bool, id topic.ID, name string) (Topic, int16) {
 }
 
 // checkEpoch compares the partition epoch that a client knows with ours: the code for an older or a newer one, 0 when
-// they agree or the client knows none.
+// they agree or the client knows none, which it says by -1.
 func checkEpoch(s State, p topic.Partition, current int32) int16 {
 	owner, ok := s.Owner(p)
 	switch {
-	case current < 0 || !ok:
+	case current == -1 || !ok:
 		return 0
 	case current < int32(owner.Epoch):
 		return kerr.FencedLeaderEpoch.Code

@@ -53,12 +53,27 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	if s.log == nil {
 		s.log = slog.Default()
 	}
-	if err := s.ready(ctx); errors.Is(err, ErrConfig) {
+	if err := s.ready(ctx); unauthorized(err) {
+		return nil, errors.Join(fmt.Errorf("%w: password or user: %w", ErrConfig, err), s.client.Close())
+	} else if errors.Is(err, ErrConfig) {
 		return nil, errors.Join(err, s.client.Close())
 	} else if err != nil {
 		s.log.Warn("redis is away, going on without it", slog.String("error", err.Error()))
 	}
 	return s, nil
+}
+
+// unauthorized tells whether Redis refuses the password or the user.
+func unauthorized(err error) bool {
+	if err == nil {
+		return false
+	}
+	for _, word := range []string{"WRONGPASS", "NOAUTH", "NOPERM", "ERR AUTH", "ERR invalid password"} {
+		if strings.Contains(err.Error(), word) {
+			return true
+		}
+	}
+	return false
 }
 
 // Close closes the connections. Calls under way return ErrUnavailable.
@@ -127,10 +142,14 @@ func (s *Store) ready(ctx context.Context) error {
 func (s *Store) probe(ctx context.Context) (runID, replicationID string, err error) {
 	pipe := s.client.Pipeline()
 	sections := []*goredis.StringCmd{pipe.Info(ctx, "server"), pipe.Info(ctx, "replication"), pipe.Info(ctx, "memory")}
-	_, _ = pipe.Exec(ctx) // each command keeps its own error
+	_, sent := pipe.Exec(ctx) // each command keeps its own error, unless no connection could be set up
 	var all strings.Builder
 	for _, section := range sections {
-		if err := section.Err(); err != nil {
+		err := section.Err()
+		if err == nil && section.Val() == "" {
+			err = sent
+		}
+		if err != nil {
 			return "", "", fmt.Errorf("redis INFO: %w", classify(err))
 		}
 		all.WriteString(section.Val())
