@@ -22,4 +22,6 @@ var (
 	ErrControl = errors.New("control batch from a client")
 	// ErrSequence says that a batch names a producer but no sequence or producer epoch.
 	ErrSequence = errors.New("record batch with a producer id but no sequence")
+	// ErrBaseOffset says that a client chose an offset, which only brokers do.
+	ErrBaseOffset = errors.New("record batch from a client with an offset other than 0")
 )

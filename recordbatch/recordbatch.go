@@ -119,13 +119,17 @@ func (i Info) LastSequence() int32 {
 	return int32((int64(i.BaseSequence) + int64(i.LastOffsetDelta)) & math.MaxInt32)
 }
 
-// CheckClient says what is wrong with a batch that came from a client and not from a broker: ErrControl, ErrSequence.
+// CheckClient says what is wrong with a batch that came from a client and not from a broker: ErrControl, ErrSequence,
+// ErrBaseOffset.
 func (i Info) CheckClient() error {
 	if i.IsControl() {
 		return ErrControl
 	}
 	if i.HasProducer() && (i.BaseSequence < 0 || i.ProducerEpoch < 0) {
 		return fmt.Errorf("%w: producer %d epoch %d sequence %d", ErrSequence, i.ProducerID, i.ProducerEpoch, i.BaseSequence)
+	}
+	if i.BaseOffset != 0 {
+		return fmt.Errorf("%w: %d", ErrBaseOffset, i.BaseOffset)
 	}
 	return nil
 }

@@ -133,13 +133,14 @@ func TestCheck_AllocatesNothing(t *testing.T) {
 }
 
 func TestCheckClient_RefusesWhatOnlyBrokersWrite(t *testing.T) {
-	control, unsequenced, good := threeRecords(), threeRecords(), threeRecords()
+	control, unsequenced, placed, good := threeRecords(), threeRecords(), threeRecords(), threeRecords()
+	control.Base, unsequenced.Base, good.Base = 0, 0, 0
 	control.Control = true
 	unsequenced.Producer = &Producer{ID: 4, Epoch: 0, Sequence: -1}
 	for _, c := range []struct {
 		draft Draft
 		want  error
-	}{{control, ErrControl}, {unsequenced, ErrSequence}, {good, nil}} {
+	}{{control, ErrControl}, {unsequenced, ErrSequence}, {placed, ErrBaseOffset}, {good, nil}} {
 		info, err := Check(Build(c.draft))
 		if err != nil {
 			t.Fatal(err)

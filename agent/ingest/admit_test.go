@@ -48,6 +48,8 @@ func TestAppend_RefusesWhatMayNotBeInTheLog(t *testing.T) {
 		{"an old format", orders, old, recordbatch.ErrMagic},
 		{"a control batch", orders, draft(func(d *recordbatch.Draft) { d.Control = true }), recordbatch.ErrControl},
 		{"a transaction", orders, draft(func(d *recordbatch.Draft) { d.Transactional = true }), ErrTransactional},
+		{"an offset of the client's", orders, draft(func(d *recordbatch.Draft) { d.Base = 5 }), recordbatch.ErrBaseOffset},
+		{"a negative offset", orders, draft(func(d *recordbatch.Draft) { d.Base = -5 }), recordbatch.ErrBaseOffset},
 		{"a producer without sequence", orders, idempotent(5, 0, -1, "x"), recordbatch.ErrSequence},
 		{"a negative sequence", orders, idempotent(5, 0, -5, "x"), recordbatch.ErrSequence},
 		{"a negative producer epoch", orders, idempotent(5, -3, 0, "x"), recordbatch.ErrSequence},
