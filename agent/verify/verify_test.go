@@ -242,19 +242,9 @@ func TestRun_VoidRecordsAreToldAndNoDefect(t *testing.T) {
 	f.control(control.ProducerIDs{From: 1000, Count: 1000, Journal: second})
 	f.control(control.Era{Number: 2, RunID: "run", ReplicationID: "replication"}, control.Era{Number: 2, RunID: "again", ReplicationID: "r"})
 	f.clean()
-	want := []Void{
-		{5, "PRODUCER_IDS [1000,2000) to " + second.String(), "next free is 2000, not 1000"},
-		{6, `ERA 2 run again replication r checkpoint 0`, "newest era is 2"},
-	}
 	got := f.verify(Options{}).Control.Void
-	for i := range got {
-		got[i].Record, got[i].Why = "", ""
-	}
-	for i := range want {
-		want[i].Record, want[i].Why = "", ""
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("void: %s", diff)
+	if len(got) != 2 || got[0].Number != 5 || got[0].Why != "next free is 2000, not 1000" || got[1].Number != 6 || got[1].Why == "" {
+		t.Errorf("void: %+v", got)
 	}
 }
 
