@@ -112,7 +112,7 @@ func (a *Agent) Launch(flags ...string) {
 	args := append([]string{"agent", "--data-dir", a.DataDir, "--bucket", a.Bucket, "--listen", a.Addr, "--http", a.HTTP}, a.flags...)
 	cmd := Command(a.t, a.env, args...)
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = dieWithParent()
 	started, exited := make(chan error), make(chan struct{})
 	go func() {
 		runtime.LockOSThread() // the kernel ties the child to the thread that started it: the thread must live as long
