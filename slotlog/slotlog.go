@@ -90,7 +90,7 @@ func (w *Writer) Run(ctx context.Context, counted func(end topic.Slot)) error {
 				return w.fail(o.err)
 			}
 			if end, moved := w.count(o); moved {
-				counted(end)
+				counted(end) // I4: acks, visibility and the index hang on this call alone
 			}
 		}
 	}
@@ -113,7 +113,7 @@ func (w *Writer) count(o outcome) (end topic.Slot, moved bool) {
 			break
 		}
 		delete(w.landed, w.end)
-		w.end++
+		w.end++ // I2: data, and no hole below
 		moved = true
 		if sent.After(w.proved) {
 			w.proved = sent // O1: only a slot that counts proves anything; one above a hole may lie behind a seal
@@ -144,7 +144,8 @@ func (w *Writer) Next(ctx context.Context) (topic.Slot, error) {
 	return slot, err
 }
 
-// Land hands a slot's frozen body over for upload. It does not block: no more than window slots are given out.
+// Land hands a slot's frozen body over for upload: from now on the slot is this body's for ever, or another writer's
+// (I1). It does not block: no more than window slots are given out.
 func (w *Writer) Land(slot topic.Slot, body Frozen) {
 	w.uploads <- upload{slot: slot, body: body}
 }

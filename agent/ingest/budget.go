@@ -63,8 +63,8 @@ func (b *budget) refill(now time.Time) {
 	b.refilled = now
 }
 
-// spend pays for a frozen buffer: a whole token, of which its bytes give a share back; half a full buffer is free. What was full or urgent may not
-// leave a debt: whoever comes after it would wait longer than an interval.
+// spend pays for a frozen buffer: a whole token, of which its bytes give a share back; half a full buffer is free. What
+// was full or urgent may not leave a debt: whoever comes after it would wait longer than an interval.
 func (b *budget) spend(bytes int) {
 	b.tokens = max(0, b.tokens-1+min(1, 2*float64(bytes)/float64(b.flushBytes)))
 }
