@@ -4,12 +4,14 @@ import collections
 import os
 import signal
 import sys
+import threading
 
 from confluent_kafka import Consumer
 
 
 def main():
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as by Ctrl-C
+    stopped = threading.Event()
+    signal.signal(signal.SIGINT, lambda *_: stopped.set())
     consumer = Consumer({
         "bootstrap.servers": os.environ.get("BOOTSTRAP", "127.0.0.1:9092"),
         "group.id": "level-counter",
@@ -18,22 +20,18 @@ def main():
     })
     consumer.subscribe(["log_topic"])
     levels = collections.Counter()
-    try:
-        while True:
-            message = consumer.poll(1.0)
-            if message is None:
-                continue
-            if message.error():
-                print(message.error(), file=sys.stderr)
-                continue
-            line = message.value().decode()
-            levels[line.split()[0]] += 1
-            print(f"read partition={message.partition()} offset={message.offset()} timestamp={message.timestamp()[1]} "
-                  f"levels={dict(levels)} line={line}", flush=True)
-    except KeyboardInterrupt:
-        pass
-    finally:
-        consumer.close()
+    while not stopped.is_set():
+        message = consumer.poll(1.0)
+        if message is None:
+            continue
+        if message.error():
+            print(message.error(), file=sys.stderr)
+            continue
+        line = message.value().decode()
+        levels[line.split()[0]] += 1
+        print(f"read partition={message.partition()} offset={message.offset()} timestamp={message.timestamp()[1]} "
+              f"levels={dict(levels)} line={line}", flush=True)
+    consumer.close()  # commits and leaves the group
 
 
 if __name__ == "__main__":

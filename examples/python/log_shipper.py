@@ -3,7 +3,8 @@
 import argparse
 import itertools
 import os
-import time
+import signal
+import threading
 
 from kafka import KafkaProducer
 
@@ -21,23 +22,22 @@ def main():
     parser.add_argument("--rate", type=float, default=1.0, help="lines a second")
     parser.add_argument("--count", type=int, help="lines to ship, for ever if not given")
     args = parser.parse_args()
+    stopped = threading.Event()
+    signal.signal(signal.SIGINT, lambda *_: stopped.set())
 
     producer = KafkaProducer(
         bootstrap_servers=os.environ.get("BOOTSTRAP", "127.0.0.1:9092"),
         acks="all",
     )
     host = os.uname().nodename.encode()
-    try:
-        for line in itertools.islice(lines(), args.count):
-            sent = producer.send("log_topic", key=host, value=line.encode(), headers=[("source", b"log_shipper")])
-            sent.add_callback(lambda meta, line=line: print(
-                f"shipped partition={meta.partition} offset={meta.offset} timestamp={meta.timestamp} line={line}", flush=True))
-            sent.add_errback(lambda failure: print(f"not shipped: {failure}", flush=True))
-            time.sleep(1 / args.rate)
-    except KeyboardInterrupt:
-        pass
-    finally:
-        producer.close()  # waits for what is still under way
+    for line in itertools.islice(lines(), args.count):
+        sent = producer.send("log_topic", key=host, value=line.encode(), headers=[("source", b"log_shipper")])
+        sent.add_callback(lambda meta, line=line: print(
+            f"shipped partition={meta.partition} offset={meta.offset} timestamp={meta.timestamp} line={line}", flush=True))
+        sent.add_errback(lambda failure: print(f"not shipped: {failure}", flush=True))
+        if stopped.wait(1 / args.rate):
+            break
+    producer.close()  # waits for what is still under way
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
 import argparse
 import itertools
 import os
-import time
+import signal
+import threading
 
 from confluent_kafka import Producer
 
@@ -24,21 +25,20 @@ def main():
     parser.add_argument("--rate", type=float, default=1.0, help="lines a second")
     parser.add_argument("--count", type=int, help="lines to ship, for ever if not given")
     args = parser.parse_args()
+    stopped = threading.Event()
+    signal.signal(signal.SIGINT, lambda *_: stopped.set())
 
     producer = Producer({
         "bootstrap.servers": os.environ.get("BOOTSTRAP", "127.0.0.1:9092"),
         "enable.idempotence": True,
     })
     host = os.uname().nodename
-    try:
-        for line in itertools.islice(lines(), args.count):
-            producer.produce("log_topic", key=host, value=line, headers={"source": "log_shipper"}, on_delivery=report)
-            producer.poll(0)  # calls report for what was answered
-            time.sleep(1 / args.rate)
-    except KeyboardInterrupt:
-        pass
-    finally:
-        producer.flush()
+    for line in itertools.islice(lines(), args.count):
+        producer.produce("log_topic", key=host, value=line, headers={"source": "log_shipper"}, on_delivery=report)
+        producer.poll(0)  # calls report for what was answered
+        if stopped.wait(1 / args.rate):
+            break
+    producer.flush()  # waits for what is still under way
 
 
 if __name__ == "__main__":
