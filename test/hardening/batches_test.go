@@ -79,6 +79,8 @@ func TestBatches_WhatIsNotARecordBatchIsRefused(t *testing.T) {
 		{"second batch of wrong crc", append(plain(), put32(atCRC, 1)(plain())...), kerr.CorruptMessage},
 		{"count above the delta", with(put32(atCount, 3)), kerr.InvalidRecord},
 		{"count below the delta", with(put32(atCount, 1)), kerr.InvalidRecord},
+		{"negative offset", func() []byte { b := plain(); b[atBase] = 0x80; return b }(), kerr.InvalidRecord},
+		{"offset of its own", func() []byte { b := plain(); b[atBase+7] = 9; return b }(), kerr.InvalidRecord},
 		{"no records", with(func(b []byte) []byte { return put32(atCount, 0)(put32(atLastDelta, -1)(b)) }), kerr.InvalidRecord},
 		{"negative count", with(func(b []byte) []byte { return put32(atCount, -4)(put32(atLastDelta, -5)(b)) }), kerr.InvalidRecord},
 		{"codec 5", with(func(b []byte) []byte { b[atAttributes+1] |= 5; return b }), kerr.InvalidRecord},
@@ -132,14 +134,11 @@ func offsetsRequest(topic string, timestamp int64) *kmsg.ListOffsetsRequest {
 	return req
 }
 
-// TestBatches_OffsetsOfTheClientAreOverwritten: negative ones, and those of two batches that overlap.
-func TestBatches_OffsetsOfTheClientAreOverwritten(t *testing.T) {
+// TestBatches_OverlappingOffsetsAreAssignedAnew: two batches of a request that both begin at 0 lie behind each other.
+func TestBatches_OverlappingOffsetsAreAssignedAnew(t *testing.T) {
 	a := harness.Start(t, harness.Options{})
 	createTopic(t, a, "offsets", 1)
-	negative, large := plain(), plain()
-	binary.BigEndian.PutUint64(negative[atBase:], 1<<63)
-	binary.BigEndian.PutUint64(large[atBase:], 1<<62)
-	sent := bytes.Join([][]byte{negative, plain(), plain(), large}, nil)
+	sent := bytes.Repeat(plain(), 4)
 	resp := ask[*kmsg.ProduceResponse](t, dial(t, a), produceRequest("offsets", 0, sent))
 	if p := resp.Topics[0].Partitions[0]; p.ErrorCode != 0 || p.BaseOffset != 0 {
 		t.Fatalf("code %d, offset %d", p.ErrorCode, p.BaseOffset)
