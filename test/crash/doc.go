@@ -7,6 +7,6 @@
 //	watcher  a consumer that reads along: what was visible once must stay as it was
 //	proxy    stands before a bucket or a Redis and can be cut
 //
-// Linux only. The short form takes a few minutes; ODRADEK_TEST_LONG=1 asks for the long one. Filling a disk needs the right to
-// mount a tmpfs: without root the tests run again in a user namespace of their own.
+// Linux only. The short form takes a few minutes; ODRADEK_TEST_LONG=1 asks for the long one. Filling a disk needs the
+// right to mount a tmpfs: without root the tests run again in a user namespace of their own.
 package crash

@@ -4,6 +4,7 @@ package crash
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -37,7 +38,7 @@ func checkIndex(t *testing.T, addr string, r *servers.RedisServer, log map[place
 		ends, err := indexEnds(ctx, store, topic.ID(topics[loadTopic].ID))
 		for p := 0; err == nil && p < len(ends); p++ {
 			if ends[p].Next != want[p] {
-				err = errorf("partition %d ends at %d in Redis, at %d in the log", p, ends[p].Next, want[p])
+				err = fmt.Errorf("partition %d ends at %d in Redis, at %d in the log", p, ends[p].Next, want[p])
 			}
 		}
 		return err

@@ -120,7 +120,7 @@ func (w *load) progress(n int, limit time.Duration) {
 	want := w.count() + n
 	eventually(w.t, limit, func() error {
 		if have := w.count(); have < want {
-			return errorf("%d records acked, want %d", have, want)
+			return fmt.Errorf("%d records acked, want %d", have, want)
 		}
 		return nil
 	})

@@ -73,5 +73,3 @@ func eventually(t *testing.T, limit time.Duration, holds func() error) {
 		}
 	}
 }
-
-func errorf(format string, args ...any) error { return fmt.Errorf(format, args...) }

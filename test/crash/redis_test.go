@@ -5,6 +5,7 @@ package crash
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"net"
 	"strings"
 	"testing"
@@ -111,7 +112,7 @@ func settle(t *testing.T, a *harness.Agent, work *load, along *watcher) map[plac
 	log := work.check(t, a.Addr)
 	eventually(t, 30*time.Second, func() error {
 		if have := along.count(); have < len(log) {
-			return errorf("the group read %d records, want %d", have, len(log))
+			return fmt.Errorf("the group read %d records, want %d", have, len(log))
 		}
 		return nil
 	})

@@ -60,7 +60,7 @@ func killUnderLoad(t *testing.T, o harness.Options) {
 	log := l.check(t, a.Addr)
 	eventually(t, 30*time.Second, func() error {
 		if have := along.count(); have < len(log) {
-			return errorf("the group read %d records, want %d", have, len(log))
+			return fmt.Errorf("the group read %d records, want %d", have, len(log))
 		}
 		return nil
 	})

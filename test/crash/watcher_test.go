@@ -4,6 +4,7 @@ package crash
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -112,7 +113,7 @@ func (w *watcher) progress(n int, limit time.Duration) {
 	_, before := w.acks()
 	eventually(w.t, limit, func() error {
 		if _, have := w.acks(); have < before+n {
-			return errorf("%d offset commits acked, want %d", have, before+n)
+			return fmt.Errorf("%d offset commits acked, want %d", have, before+n)
 		}
 		return nil
 	})
