@@ -25,7 +25,7 @@ func TestBucket_AwayAtStart(t *testing.T) {
 			if body := a.Get("/readyz"); !a.Running() || body == "ok\n" {
 				t.Fatalf("running %v, /readyz says %q while the bucket is away", a.Running(), body)
 			}
-			if took := a.Stop(); took > 5*time.Second {
+			if took := a.Stop(); took > 10*time.Second {
 				t.Errorf("an agent that waits for its bucket took %v to stop", took)
 			}
 			a.Launch()

@@ -33,7 +33,7 @@ func drainUnderLoad(t *testing.T, o harness.Options, start time.Duration) {
 	for range 3 {
 		work.progress(200, 30*time.Second)
 		along.progress(1, 30*time.Second)
-		if took := a.Stop(); took > 6*time.Second {
+		if took := a.Stop(); took > 15*time.Second {
 			t.Errorf("the agent took %v to stop", took)
 		}
 		verify(t, a.Bucket, o.Env)
@@ -41,7 +41,7 @@ func drainUnderLoad(t *testing.T, o harness.Options, start time.Duration) {
 		a.Restart()
 		took := time.Since(began)
 		t.Logf("ready after %v", took)
-		if took > start*2 {
+		if took > 10*start {
 			t.Errorf("the agent took %v to start", took)
 		}
 		if n := a.Metric("odradek_agent_wal_replayed_entries_total"); n != 0 {
@@ -55,7 +55,7 @@ func drainUnderLoad(t *testing.T, o harness.Options, start time.Duration) {
 func TestDrain_IdleAgentStopsAtOnce(t *testing.T) {
 	t.Parallel()
 	a := harness.Start(t, harness.Options{})
-	if took := a.Stop(); took > 3*time.Second {
+	if took := a.Stop(); took > 10*time.Second {
 		t.Errorf("an idle agent took %v to stop", took)
 	}
 }

@@ -148,7 +148,7 @@ func TestRedis_FlushedWhileProducing(t *testing.T) {
 	for range 3 {
 		built := len(a.LogLines("era open"))
 		flush(t, r)
-		work.progress(100, 5*time.Second)
+		work.progress(100, 20*time.Second)
 		a.Wait(20*time.Second, "a new era", func() bool { return len(a.LogLines("era open")) > built })
 	}
 	inStep(t, a)
@@ -162,8 +162,8 @@ func TestRedis_AwayWhileProducing(t *testing.T) {
 	before := pictureOf(t, a.Addr, along.group)
 	r.Kill()
 	for range 4 { // acks go on, and so do reading and committing
-		work.progress(100, 5*time.Second)
-		along.progress(1, 5*time.Second)
+		work.progress(100, 20*time.Second)
+		along.progress(1, 20*time.Second)
 		time.Sleep(time.Second)
 	}
 	before.compare(t, pictureOf(t, a.Addr, along.group))
@@ -188,8 +188,8 @@ func TestRedis_HangsWhileProducing(t *testing.T) {
 	a, work, along := withRedis(t, &through)
 	p.blackhole()
 	for range 4 {
-		work.progress(100, 5*time.Second)
-		along.progress(1, 5*time.Second)
+		work.progress(100, 20*time.Second)
+		along.progress(1, 20*time.Second)
 		time.Sleep(time.Second)
 	}
 	p.mend()

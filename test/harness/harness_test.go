@@ -32,7 +32,7 @@ func TestAgent_LivesDiesAndComesBack(t *testing.T) {
 		t.Fatal("a killed agent lives")
 	}
 	a.Restart("--log-level", "debug")
-	if took := a.Stop(); took > 5*time.Second {
+	if took := a.Stop(); took > 10*time.Second {
 		t.Fatalf("stopping took %v", took)
 	}
 	if n := len(a.LogLines("agent starts")); n != 1 {
