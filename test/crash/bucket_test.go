@@ -56,7 +56,7 @@ func TestBucket_AwayWhileProducing(t *testing.T) {
 			work.progress(100, 20*time.Second)
 			along.progress(1, 20*time.Second)
 			cut(p)
-			time.Sleep(500 * time.Millisecond) // what was under way may still be acked
+			time.Sleep(2 * time.Second) // what was under way may still be acked
 			acked, lines := work.count(), len(a.LogLines("level="))
 			time.Sleep(outage())
 			if now := work.count(); now > acked {
