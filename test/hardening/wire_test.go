@@ -109,14 +109,7 @@ func decode(req kmsg.Request, b []byte) (kmsg.Response, error) {
 	return resp, nil
 }
 
-// closes wants the agent to close the connection, after any answers.
-func (w *wire) closes(t testing.TB) {
-	t.Helper()
-	if err := w.drained(); err != nil {
-		t.Fatalf("connection is not closed: %v", err)
-	}
-}
-
+// drained reads until the agent closes the connection, and is nil when it did.
 func (w *wire) drained() error {
 	if err := w.SetReadDeadline(time.Now().Add(patience)); err != nil {
 		return err
