@@ -223,6 +223,6 @@ func (b *broker) subscribed(id [16]byte, remove func(label, group, topic string,
 	remove("not subscribed", g, b.run+"odo", 0)
 	connect := joining(b.run+"odc", "")
 	connect.ProtocolType = "connect"
-	got = b.join("of another type", 7, connect)
+	b.join("of another type", 7, connect)
 	remove("of another type", b.run+"odc", b.run+"od", 0)
 }

@@ -135,7 +135,6 @@ func byLabel(steps []step) map[string]step {
 
 // print shows the table and tells whether all is as intended.
 func (r *report) print(all bool) bool {
-	ok := true
 	var sum row
 	fmt.Printf("\n%-44s %8s %8s %8s %9s\n", "scenario", "requests", "fields", "intended", "different")
 	for _, s := range r.rows {
@@ -146,7 +145,7 @@ func (r *report) print(all bool) bool {
 		sum.different += s.different
 	}
 	fmt.Printf("%-44s %8d %8d %8d %9d\n", fmt.Sprintf("%d scenarios", len(r.rows)), sum.requests, sum.fields, sum.intended, sum.different)
-	ok = sum.different == 0
+	ok := sum.different == 0
 	for i, rule := range intended {
 		if all && r.used[i] == 0 {
 			fmt.Printf("intended.go: nothing differs on %s (%s)\n", rule.where, rule.why)
