@@ -75,7 +75,8 @@ func (rt *Router) read(ctx context.Context, c *call, req *kmsg.FetchRequest, sta
 			answers[i].code = kerr.UnknownTopicOrPartition.Code
 		default:
 			id := topic.Partition{Topic: t.ID, Index: p.key.index}
-			if answers[i].code = checkEpoch(state, id, p.currentEpoch); answers[i].code != 0 {
+			// Every negative epoch is none in a Fetch; elsewhere only -1 is, in Kafka too.
+			if answers[i].code = checkEpoch(state, id, max(p.currentEpoch, -1)); answers[i].code != 0 {
 				continue
 			}
 			r.Parts = append(r.Parts, ReadPart{Partition: id, Offset: topic.Offset(p.offset), MaxBytes: int(max(p.maxBytes, 0))})

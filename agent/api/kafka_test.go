@@ -131,3 +131,15 @@ func TestAssignments_OfNobodyOrOfOneTwiceAreRefused(t *testing.T) {
 		wantCode(t, "a topic", ask[*kmsg.CreateTopicsResponse](t, b, 7, create).Topics[0].ErrorCode, kerr.InvalidReplicaAssignment)
 	}
 }
+
+func TestFetch_ANegativeEpochIsNone(t *testing.T) {
+	b := newBroker(nil)
+	events := b.AddTopic("events", 1, nil)
+	for epoch, want := range map[int32]*kerr.Error{-2: nil, -1: nil, 0: nil, 9: kerr.UnknownLeaderEpoch} {
+		asked := fetchTopic(events, 0)
+		asked.Partitions[0].CurrentLeaderEpoch = epoch
+		req := fetch(asked)
+		req.MaxWaitMillis = 0
+		wantCode(t, "fetch", ask[*kmsg.FetchResponse](t, b, 12, req).Topics[0].Partitions[0].ErrorCode, want)
+	}
+}

@@ -209,6 +209,7 @@ func deleteTopics(b *broker) {
 		b.delete("unknown twice", v, b.run+at("x"), b.run+at("x"))
 		b.delete("known and unknown", v, b.run+at("c"), b.run+at("x"), "a/b", "")
 		b.create("the name again", 7, newTopic(b.run+at("c"), 2, 1))
+		b.settle()
 		ask[*kmsg.MetadataResponse](b, "what is left", 12, named(b.run+at("a"), b.run+at("b"), b.run+at("c"), b.run+at("d")))
 	}
 	id, other := b.topic("delid", 1), b.topic("delid2", 1)
