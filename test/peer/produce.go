@@ -73,6 +73,8 @@ func produceAcks(b *broker) {
 	bad := b.batch(1)
 	bad[len(bad)-1] ^= 1
 	quiet("acks 0, bad crc", producing(0, b.run+"pa", id, batchFor{0, bad}))
+	b.settle() // what nobody waited for
+	b.settle()
 	b.fetchAll("pa", id)
 }
 
