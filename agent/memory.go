@@ -19,13 +19,13 @@ type shares struct {
 	answers int64 // records of fetch answers that have not left
 }
 
+// leastFrames has room for a request that brings a full batch for each of many partitions, as some clients send them.
+const leastFrames = 32 << 20
+
 func divide(memory settings.Bytes) shares {
 	m := int64(memory)
-	return shares{frames: m / 6, pending: m / 6, tail: m / 6, catchUp: m / 6, answers: m / 8}
+	return shares{frames: max(m/6, leastFrames), pending: m / 6, tail: m / 6, catchUp: m / 6, answers: m / 8}
 }
-
-// frame is the largest request that is read: four of them have room, so that one cannot keep all others waiting.
-func (s shares) frame() int64 { return s.frames / 4 }
 
 // limitHeap tells the collector what it may let the heap grow to. What is bounded takes --memory at most, and a collector
 // that has a quarter of that again runs seldom enough.

@@ -28,7 +28,7 @@ func (s *session) apiConfig() api.Config {
 
 func (s *session) wireConfig() wire.Config {
 	c, v := wire.DefaultConfig(), s.kafka()
-	c.MaxFrame = int(min(v.Int64("socket.request.max.bytes"), divide(s.agent.settings.Memory).frame()))
+	c.MaxFrame = int(min(v.Int64("socket.request.max.bytes"), divide(s.agent.settings.Memory).frames))
 	c.MaxConnections = int(min(v.Int64("max.connections"), int64(c.MaxConnections)))
 	if idle := v.Int64("connections.max.idle.ms"); idle > 0 {
 		c.IdleTimeout = time.Duration(idle) * time.Millisecond

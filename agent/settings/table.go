@@ -121,7 +121,7 @@ var table = []setting{
 		},
 	},
 	defaultSaid("half of the machine's, at most 4GiB",
-		size("memory", "bound on requests being read, records that wait for the bucket, fetch answers that have not left and caches together; the process may take two fifths more and 64MiB, and some 10KiB for each connection; one request has at most a 24th of it",
+		size("memory", "bound on requests being read, records that wait for the bucket, fetch answers that have not left and caches together; the process may take two fifths more and 64MiB, and some 10KiB for each connection; one request has at most a sixth of it or 32MiB",
 			func(s *Settings) *Bytes { return &s.Memory }, minMemory, 0)),
 	{
 		name: "log-level", argument: "LEVEL", help: "least that is logged: debug, info, warn or error",
