@@ -35,20 +35,23 @@ func (b *budget) due(now time.Time, w waiting) (freeze bool, wait time.Duration)
 	if w.full || w.urgent || w.bytes >= b.flushBytes || w.extents >= maxExtents {
 		return true, 0
 	}
-	age := now.Sub(w.first)
-	if b.tokens < 1 {
-		return false, max(shortest, time.Duration((1-b.tokens)*float64(b.interval)))
+	age, price := now.Sub(w.first), b.price(w.bytes)
+	if b.tokens < price {
+		return false, max(shortest, time.Duration((price-b.tokens)*float64(b.interval)))
 	}
 	if w.lazy && b.tokens < maxTokens/2 && age < lazyWait {
 		return false, lazyWait - age
 	}
 	// The more tokens are left, the more slots may be on their way before a small buffer has to wait for them.
-	if w.inFlight > int(b.tokens/4) && age < b.interval {
+	if price > 0 && w.inFlight > int(b.tokens/4) && age < b.interval {
 		return false, b.interval - age
 	}
 	// Producers that were acked together come back together: the slot waits for all of them, but not for long.
 	if patience := max(quietLimit, w.putTime/8); w.bytes < w.acked-w.acked/8 && age < patience {
 		return false, patience - age
+	}
+	if price == 0 && w.acked > 0 {
+		return true, 0 // all are back, and enough for a PUT of their own
 	}
 	if calm := now.Sub(w.last); calm < quiet && age < quietLimit {
 		return false, min(quiet-calm, quietLimit-age)
@@ -63,8 +66,11 @@ func (b *budget) refill(now time.Time) {
 	b.refilled = now
 }
 
-// spend pays for a frozen buffer: a whole token, of which its bytes give a share back; half a full buffer is free. What
-// was full or urgent may not leave a debt: whoever comes after it would wait longer than an interval.
-func (b *budget) spend(bytes int) {
-	b.tokens = max(0, b.tokens-1+min(1, 2*float64(bytes)/float64(b.flushBytes)))
+// price is what a PUT of so many bytes costs: a token, less what its bytes pay. Half a full buffer is free.
+func (b *budget) price(bytes int) float64 {
+	return max(0, 1-2*float64(bytes)/float64(b.flushBytes))
 }
+
+// spend pays for a frozen buffer. What was full or urgent may not leave a debt: whoever comes after it would wait
+// longer than an interval.
+func (b *budget) spend(bytes int) { b.tokens = max(0, b.tokens-b.price(bytes)) }

@@ -26,7 +26,10 @@ func TestDue_Table(t *testing.T) {
 		{name: "enough partitions go without a token", waiting: waiting{bytes: 1, extents: maxExtents}, freeze: true},
 		{name: "another buffer behind it", waiting: waiting{bytes: 1, full: true}, freeze: true},
 		{name: "urgent", waiting: waiting{bytes: 1, urgent: true}, freeze: true},
-		{name: "without a token it waits for one", tokens: 0.5, waiting: waiting{bytes: 10}, age: time.Hour, calm: time.Hour, wait: 125 * ms},
+		{name: "without a token it waits for one", tokens: 0.5, waiting: waiting{bytes: 0}, age: time.Hour, calm: time.Hour, wait: 125 * ms},
+		{name: "bytes pay for a part of it", tokens: 0.5, waiting: waiting{bytes: 250}, age: time.Hour, calm: time.Hour, freeze: true},
+		{name: "half a full buffer needs none, whatever is in flight", waiting: waiting{bytes: 500, inFlight: 5}, age: 2 * ms, calm: 2 * ms, freeze: true},
+		{name: "and goes at once when all are back", waiting: waiting{bytes: 500, acked: 500}, freeze: true},
 		{name: "lazy with many tokens goes", tokens: 20, waiting: waiting{bytes: 10, lazy: true}, age: 5 * ms, calm: 5 * ms, freeze: true},
 		{name: "lazy with few tokens waits a second", tokens: 5, waiting: waiting{bytes: 10, lazy: true}, age: 5 * ms, calm: 5 * ms, wait: 995 * ms},
 		{name: "lazy for a second goes", tokens: 5, waiting: waiting{bytes: 10, lazy: true}, age: time.Second, calm: time.Second, freeze: true},
@@ -69,7 +72,7 @@ func TestDue_NeverBusy(t *testing.T) {
 		b := newBudget(250*time.Millisecond, 1000)
 		now := time.Now()
 		b.tokens, b.refilled = tokens, now
-		freeze, wait := b.due(now, waiting{bytes: 1, first: now.Add(-time.Hour), last: now.Add(-time.Hour)})
+		freeze, wait := b.due(now, waiting{first: now.Add(-time.Hour), last: now.Add(-time.Hour)})
 		if freeze || wait < shortest {
 			t.Fatalf("with %v tokens: freeze %v, wait %v", tokens, freeze, wait)
 		}
