@@ -2,8 +2,9 @@ package clients
 
 import (
 	"encoding/json"
-	"os"
 	"testing"
+
+	"github.com/odradek/odradek/test/harness"
 )
 
 // An agent that is killed and started again takes its clients with it: idempotent producers of each library go on
@@ -61,7 +62,7 @@ func TestRestart_ProducersGoOn(t *testing.T) {
 // nothing for two minutes after joining, before the agent was killed, and it is not known yet on whose side that was.
 func TestRestart_GroupsGoOn(t *testing.T) {
 	members := []groupLibrary{javaMember, confluentMember, kafkaJSMember}
-	if os.Getenv("ODRADEK_TEST_LONG") != "" {
+	if harness.Long() {
 		members = append(members, kafkaPythonMember)
 	}
 	for _, member := range members {
