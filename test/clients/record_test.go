@@ -42,7 +42,7 @@ func messages(count int, partitions int32) []Record {
 		if i%7 != 0 {
 			r.Key = fmt.Appendf(nil, "key-%d", i%19)
 		}
-		r.Value = fmt.Appendf(nil, `{"id":%d,"text":"%0*d","unit":"größe"}`, i, i*37%900, i)
+		r.Value = fmt.Appendf(nil, `{"id":%d,"text":"%0*d","unit":"größe"}`, i, 100+i*37%900, i)
 		if i%11 == 10 && r.Key != nil {
 			r.Value = nil
 		}
@@ -51,6 +51,9 @@ func messages(count int, partitions int32) []Record {
 		}
 		if i%3 == 0 {
 			r.Headers = []Header{{"trace", fmt.Appendf(nil, "%08x", i)}, {"kind", []byte("probe")}}
+		}
+		if len(r.Value) == 0 { // librdkafka leaves a batch as it is if it does not become smaller
+			r.Headers = append(r.Headers, Header{"zeros", make([]byte, 100)})
 		}
 		records[i] = r
 	}

@@ -3,8 +3,6 @@ package clients
 import (
 	"encoding/json"
 	"testing"
-
-	"github.com/odradek/odradek/test/harness"
 )
 
 // An agent that is killed and started again takes its clients with it: idempotent producers of each library go on
@@ -58,14 +56,9 @@ func TestRestart_ProducersGoOn(t *testing.T) {
 }
 
 // Members of each library find their group again after the agent was killed: nothing that is committed is read again,
-// nothing is left out. kafka-python is in the long form only: once in several runs one of its two members committed
-// nothing for two minutes after joining, before the agent was killed, and it is not known yet on whose side that was.
+// nothing is left out.
 func TestRestart_GroupsGoOn(t *testing.T) {
-	members := []groupLibrary{javaMember, confluentMember, kafkaJSMember}
-	if harness.Long() {
-		members = append(members, kafkaPythonMember)
-	}
-	for _, member := range members {
+	for _, member := range []groupLibrary{javaMember, confluentMember, kafkaPythonMember, kafkaJSMember} {
 		t.Run(member.name, func(t *testing.T) {
 			t.Parallel()
 			agent := startAgent(t)

@@ -117,8 +117,12 @@ class KafkaPython:
                 emit({"assigned": [p.partition for p in assigned]})
 
         consumer.subscribe([job["topic"]], listener=Listener())
+        # kafka-python 3.0.12 joins once more when it hears of the topic's partitions only after its first assignment, and
+        # loses what that second join brings if the poll under way ends before it: the member then stands still for ever.
+        patience = 10000
         while not stopped.is_set():
-            for partition, records in consumer.poll(timeout_ms=200).items():
+            polled, patience = consumer.poll(timeout_ms=patience), 200
+            for partition, records in polled.items():
                 uncommitted.setdefault(partition.partition, []).extend(
                     message(r.partition, r.offset, r.timestamp, r.key, r.value, r.headers) for r in records)
             if uncommitted:
