@@ -100,6 +100,20 @@ func (b *book) failure() error {
 	return b.failed
 }
 
+// String tells how far the book is, for a test that waited in vain.
+func (b *book) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := fmt.Sprintf("%d acked, committed by the members:", len(b.sent))
+	for _, records := range b.read {
+		s += fmt.Sprintf(" %d", len(records))
+	}
+	if b.failed != nil {
+		s += fmt.Sprintf("; failed: %v", b.failed)
+	}
+	return s
+}
+
 func (b *book) all() []Record {
 	var all []Record
 	for _, records := range b.read {

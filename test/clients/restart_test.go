@@ -64,6 +64,11 @@ func TestRestart_GroupsGoOn(t *testing.T) {
 			agent := startAgent(t)
 			createTopic(t, agent.Addr, "work", 6, nil)
 			b := newBook("work", "workers")
+			t.Cleanup(func() {
+				if t.Failed() {
+					t.Log(b)
+				}
+			})
 			load := startLoad(t, agent.Addr, b)
 			one, two := member.join(t, agent.Addr, b), member.join(t, agent.Addr, b)
 			waitFor(t, agent, "both members to commit", func() bool { return b.count(one) > 0 && b.count(two) > 0 })
