@@ -87,7 +87,7 @@ class KafkaPython:
         consumer.close()
 
     def group(self, job):
-        from kafka.errors import CommitFailedError, RebalanceInProgressError
+        from kafka.errors import CommitFailedError, KafkaConnectionError, RebalanceInProgressError
 
         uncommitted = {}
         consumer = self.kafka.KafkaConsumer(
@@ -96,7 +96,7 @@ class KafkaPython:
         def commit():
             try:
                 consumer.commit()
-            except RebalanceInProgressError:
+            except (RebalanceInProgressError, KafkaConnectionError):
                 return  # still a member: a later commit covers them, unless their partition is revoked
             except CommitFailedError:
                 uncommitted.clear()
@@ -121,7 +121,10 @@ class KafkaPython:
         # loses what that second join brings if the poll under way ends before it: the member then stands still for ever.
         patience = 10000
         while not stopped.is_set():
-            polled, patience = consumer.poll(timeout_ms=patience), 200
+            try:
+                polled, patience = consumer.poll(timeout_ms=patience), 200
+            except KafkaConnectionError:
+                continue  # the agent is down: it is asked again
             for partition, records in polled.items():
                 uncommitted.setdefault(partition.partition, []).extend(
                     message(r.partition, r.offset, r.timestamp, r.key, r.value, r.headers) for r in records)
