@@ -22,7 +22,11 @@ var ErrImpostor = errors.New("slot holds our nonce with other bytes")
 // checks refuses them for ever, so the journal ends here; what the slot holds its seal will tell.
 var ErrChanged = errors.New("body changed since it was frozen")
 
+// ErrLate says that a body was sent for so long that it may not be signed anew: what its key holds is unknown (O3).
+var ErrLate = errors.New("sent for too long")
+
 const (
+	signAnew       = 10 * time.Minute // a signature is kept for so long; S3 takes it for 15 minutes (O3)
 	firstRetry     = 20 * time.Millisecond
 	tellAgain      = 30 * time.Second // between two lines in the log about one slot
 	lastRetry      = 2 * time.Second
@@ -40,14 +44,30 @@ type hedger interface {
 	Note(time.Duration)
 }
 
+// renewer says that it is right to go on: it returns nil once the control log was read to its end.
+type renewer func(ctx context.Context) error
+
 // land stores a frozen body under key and returns only when it is decided what the key holds (I1): nil, this body;
-// ErrFenced, another one; ErrImpostor. Or it returns the context's error or ErrChanged, and then it stays unknown: the
-// slot is never used for other bytes (S1).
-func land(ctx context.Context, store objectstore.Store, key string, f Frozen, h hedger) error {
+// ErrFenced, another one; ErrImpostor. Or it returns the context's error, ErrChanged or ErrLate, and then it stays
+// unknown: the slot is never used for other bytes (S1).
+//
+// All PUTs of a body carry the signature of the first one, so that the store itself refuses what comes much later than it
+// was decided on, from a machine that slept, say. It is signed anew only after renew, without one never (O3).
+func land(ctx context.Context, store objectstore.Store, key string, f Frozen, h hedger, renew renewer) error {
 	wait := firstRetry
 	var told time.Time
-	for {
-		err := attempt(ctx, store, key, f, h)
+	for signed := time.Now().Round(0); ; { // by the wall clock, which goes on while a machine sleeps
+		if age := time.Now().Round(0).Sub(signed); age < 0 || age > signAnew {
+			if renew == nil {
+				return fmt.Errorf("create %s: %w", key, ErrLate)
+			}
+			if err := renew(ctx); err == nil {
+				signed = time.Now().Round(0)
+			} else if ctx.Err() == nil {
+				slog.WarnContext(ctx, "slot not signed anew yet, the control log cannot be read", "key", key, "error", err)
+			}
+		}
+		err := attempt(objectstore.WithSigningTime(ctx, signed), store, key, f, h)
 		if errors.Is(err, objectstore.ErrExists) {
 			err = compare(ctx, store, key, f.Digest)
 		}

@@ -16,7 +16,7 @@ import (
 func SealJournal(ctx context.Context, store objectstore.Store, j topic.JournalID, from topic.Slot, by string) (topic.Slot, error) {
 	for slot := from; ; slot++ {
 		key := JournalKey(j, slot)
-		err := land(ctx, store, key, Freeze(Seal, []byte(by)), unhedged{})
+		err := land(ctx, store, key, Freeze(Seal, []byte(by)), unhedged{}, nil)
 		if err == nil {
 			return slot, nil
 		}

@@ -27,6 +27,7 @@ type Writer struct {
 	journal topic.JournalID
 	window  int // K: slots in flight at most (S2), as written in JOURNAL_OPEN
 	hedge   hedge
+	renew   renewer // read the control log; set before Run
 	uploads chan upload
 
 	mu      sync.Mutex               // guards all below
@@ -58,11 +59,16 @@ func NewWriter(store objectstore.Store, journal topic.JournalID, window int) *Wr
 		store:   store,
 		journal: journal,
 		window:  window,
+		renew:   func(context.Context) error { return nil },
 		uploads: make(chan upload, window),
 		landed:  make(map[topic.Slot]time.Time),
 		changed: make(chan struct{}),
 	}
 }
+
+// RenewAfter makes read, which must read the control log to its end, a condition of signing a slot's body anew when its
+// first PUT was sent long ago (O3). Called before Run.
+func (w *Writer) RenewAfter(read func(ctx context.Context) error) { w.renew = read }
 
 // Run uploads what Land hands over, until ctx ends or the journal is fenced, and returns why. counted is called from
 // this goroutine, in order, each time the end moved: every slot below end counts then. Run waits for all its uploads;
@@ -98,7 +104,7 @@ func (w *Writer) Run(ctx context.Context, counted func(end topic.Slot)) error {
 
 func (w *Writer) upload(ctx context.Context, u upload) outcome {
 	sent := time.Now()
-	err := land(ctx, w.store, JournalKey(w.journal, u.slot), u.body, &w.hedge)
+	err := land(ctx, w.store, JournalKey(w.journal, u.slot), u.body, &w.hedge, w.renew)
 	return outcome{slot: u.slot, sent: sent, err: err}
 }
 
