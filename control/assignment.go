@@ -13,6 +13,11 @@ type Assignment struct {
 	Epoch     topic.Epoch
 	Base      topic.Offset
 	End       topic.Offset // EndOpen while the epoch is the newest
+
+	// How the newest epoch began; left empty for those before it.
+	From     topic.JournalID // owner of the epoch before, also if it wrote nothing; none at epoch 0
+	Moved    bool            // From gave the partition away by a RELEASE; otherwise its journal was sealed
+	Released topic.Slot      // slot of From that holds the RELEASE, if Moved
 }
 
 // EndOpen stands for the end of an epoch that goes on.
@@ -41,13 +46,13 @@ func (s *State) Assignments(p topic.Partition) []Assignment {
 	}
 	list := make([]Assignment, 0, len(q.past)+1)
 	for _, o := range q.past {
-		list = append(list, Assignment{p, o.journal, o.epoch, o.base, o.end})
+		list = append(list, Assignment{Partition: p, Journal: o.journal, Epoch: o.epoch, Base: o.base, End: o.end})
 	}
 	return append(list, q.newest(p))
 }
 
 func (q partition) newest(p topic.Partition) Assignment {
-	return Assignment{p, q.journal, q.epoch, q.base, EndOpen}
+	return Assignment{p, q.journal, q.epoch, q.base, EndOpen, q.from, q.moved, q.released}
 }
 
 // EpochEnd answers OffsetForLeaderEpoch (KIP-320): the newest epoch not above the one asked for under which

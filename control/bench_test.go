@@ -34,7 +34,7 @@ func topicID(i int) (id topic.ID) {
 func BenchmarkApply(b *testing.B) {
 	s, a := bigState(b)
 	b.Run("Assign/1M-partitions", func(b *testing.B) {
-		r := []Record{Assign{topic.Partition{Topic: topicID(77), Index: 7}, 0, a, 5}}
+		r := []Record{Assign{topic.Partition{Topic: topicID(77), Index: 7}, 0, a, 5, 0}}
 		b.ReportAllocs()
 		for b.Loop() {
 			if _, out, err := s.Apply(s.Next(), r); err != nil || out[0].Void {

@@ -40,6 +40,8 @@ type Journal struct {
 	SealSlot topic.Slot // the journal's slot that holds the seal, if sealed
 	Trim     topic.Slot // slots below live on in manifests
 
+	Draining bool // gets no partitions, and gives its own away
+
 	owns  tree[topic.ID, []int32] // partitions by topic, indexes ascending; empty once sealed
 	count int                     // partitions in owns
 }

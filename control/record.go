@@ -34,6 +34,8 @@ const (
 	TypeJournalOpen   Type = 20
 	TypeJournalSealed Type = 21
 	TypeAssign        Type = 22
+	TypeDrain         Type = 25
+	TypeMove          Type = 26
 	TypeProducerIDs   Type = 30
 	TypeEra           Type = 40
 )
@@ -75,6 +77,8 @@ var kinds = map[Type]kind{
 	TypeJournalOpen:   {"JOURNAL_OPEN", []func(*reader) Record{decodeJournalOpen}},
 	TypeJournalSealed: {"JOURNAL_SEALED", []func(*reader) Record{decodeJournalSealed}},
 	TypeAssign:        {"ASSIGN", []func(*reader) Record{decodeAssign}},
+	TypeDrain:         {"DRAIN", []func(*reader) Record{decodeDrain}},
+	TypeMove:          {"MOVE", []func(*reader) Record{decodeMove}},
 	TypeProducerIDs:   {"PRODUCER_IDS", []func(*reader) Record{decodeProducerIDs}},
 	TypeEra:           {"ERA", []func(*reader) Record{decodeEra}},
 

@@ -28,7 +28,9 @@ var update = flag.Bool("update", false, "write golden files and the scripts' ans
 //	config TOPIC VERSION [name=value ...] [-name ...]
 //	open J [node=N] [k=N] [format=N] [/ seal ... ] [/ seal ...]
 //	seal J slot=N [trim=N] [TOPIC/INDEX@OLDEPOCH:BASE>J ...]
-//	assign TOPIC/INDEX@OLDEPOCH:BASE>J
+//	assign TOPIC/INDEX@OLDEPOCH:BASE>J [released=N]
+//	drain J on|off
+//	move TOPIC/INDEX@EPOCH>J
 //	ids FROM COUNT J
 //	era NUMBER RUN REPLICATION
 //
@@ -144,7 +146,7 @@ func (p *player) ask(f []string) (string, bool) {
 			if j.Sealed {
 				fmt.Fprintf(&b, ", sealed at %d in slot %d", j.SealedAt, j.SealSlot)
 			}
-			b.WriteString("\n")
+			b.WriteString(word(j.Draining, ", draining") + "\n")
 		}
 	case "history":
 		for _, a := range p.state.Assignments(p.partition(f[1])) {
@@ -155,7 +157,14 @@ func (p *player) ask(f []string) (string, bool) {
 		fmt.Fprintf(&b, "epoch %d ends at %s, known %v\n", epoch, endName(end), ok)
 	case "owned":
 		for _, a := range p.state.PartitionsOf(p.journal(f[1])) {
-			fmt.Fprintf(&b, "%s epoch %d base %d\n", a.Partition, a.Epoch, a.Base)
+			fmt.Fprintf(&b, "%s epoch %d base %d", a.Partition, a.Epoch, a.Base)
+			switch {
+			case a.Moved:
+				fmt.Fprintf(&b, ", released by %s in slot %d", a.From, a.Released)
+			case !a.From.IsZero():
+				fmt.Fprintf(&b, ", from %s", a.From)
+			}
+			b.WriteString("\n")
 		}
 	default:
 		return "", false

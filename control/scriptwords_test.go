@@ -37,7 +37,12 @@ func (p *player) record(t *testing.T, f []string) Record {
 		return p.seal(f[1:])
 	case "assign":
 		r := p.reassigned(f[1])
-		return Assign(r)
+		return Assign{r.Partition, r.OldEpoch, r.ToJournal, r.Base, topic.Slot(number(a.or("released", "0")))}
+	case "drain":
+		return Drain{p.journal(f[1]), f[2] == "on"}
+	case "move":
+		r := p.reassigned(strings.Replace(f[1], ">", ":0>", 1))
+		return Move{r.Partition, r.OldEpoch, r.ToJournal}
 	case "ids":
 		return ProducerIDs{number(f[1]), int32(number(f[2])), p.journal(f[3])}
 	case "era":
