@@ -26,6 +26,7 @@ type Options struct {
 	Env     []string // NAME=value, as for the bucket's keys
 	Flags   []string // more of them
 	Addr    string   // host:port of the Kafka side; empty: a free port
+	Log     string   // file that takes what the agent prints; empty: one that goes with the test
 	NoWait  bool     // Start does not wait for /readyz
 }
 
@@ -73,7 +74,10 @@ func New(t testing.TB, o Options) *Agent {
 	if o.Redis != "" {
 		a.flags = append([]string{"--redis", o.Redis}, a.flags...)
 	}
-	a.logPath = filepath.Join(TempDir(t), "agent.log")
+	a.logPath = o.Log
+	if a.logPath == "" {
+		a.logPath = filepath.Join(TempDir(t), "agent.log")
+	}
 	t.Cleanup(a.end)
 	return a
 }

@@ -1,6 +1,6 @@
 // Package harness starts real odradek agents for tests: the binary is built once per test process, each agent has
 // ports and directories of its own, and can be killed, stopped and started again on the same ones. It is used by
-// _test files only.
+// tests, and by the programs below test/.
 //
 //	func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
 //
@@ -14,6 +14,8 @@
 //
 // What an agent printed is shown when its test fails. An agent dies with the test's process, even when that is killed.
 // Run runs any other command of the binary.
+//
+// A Program stands in for the test where a program, not a test, starts agents and servers.
 //
 // Four variables change how it works:
 //
