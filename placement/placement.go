@@ -15,13 +15,19 @@ func Owner(p topic.Partition, candidates []topic.JournalID) (topic.JournalID, bo
 		return topic.JournalID{}, false
 	}
 	item := partitionHash(p)
-	best, high := candidates[0], score(item, candidates[0])
+	best := candidates[0]
 	for _, c := range candidates[1:] {
-		if s := score(item, c); s > high || s == high && bytes.Compare(c[:], best[:]) > 0 {
-			best, high = c, s
+		if outbids(item, c, best) {
+			best = c
 		}
 	}
 	return best, true
+}
+
+// outbids reports whether a's score for an item is above b's; of equal scores the greater id's counts as higher.
+func outbids(item uint64, a, b topic.JournalID) bool {
+	sa, sb := score(item, a), score(item, b)
+	return sa > sb || sa == sb && bytes.Compare(a[:], b[:]) > 0
 }
 
 // Owners picks the owners of the partitions [from, from+count) of one topic: Owner of each. It is nil without
@@ -65,9 +71,11 @@ func Rank(dead topic.JournalID, candidates []topic.JournalID) []topic.JournalID 
 func score(item uint64, candidate topic.JournalID) uint64 { return mix(item ^ journalHash(candidate)) }
 
 func partitionHash(p topic.Partition) uint64 {
-	h := mix(binary.BigEndian.Uint64(p.Topic[:8]))
-	h = mix(h ^ binary.BigEndian.Uint64(p.Topic[8:]))
-	return mix(h ^ uint64(uint32(p.Index)))
+	return mix(topicHash(p.Topic) ^ uint64(uint32(p.Index)))
+}
+
+func topicHash(t topic.ID) uint64 {
+	return mix(mix(binary.BigEndian.Uint64(t[:8])) ^ binary.BigEndian.Uint64(t[8:]))
 }
 
 func journalHash(j topic.JournalID) uint64 {
