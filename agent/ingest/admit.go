@@ -163,6 +163,11 @@ func (j *Journal) admit(now time.Time, acks Acks, b PartitionBatch, c *checked) 
 		return Refused(err)
 	}
 	v, err := s.sequenced(b.Partition, c.batches)
+	if j.refuses(s) && (err != nil || !v.Duplicate) {
+		// The end is decided: the batch belongs to the next owner, who judges its sequence, too. What was admitted before
+		// that is known here only, and its repeat joins it.
+		return Refused(ErrNotOwner)
+	}
 	if err != nil {
 		return Refused(err)
 	}

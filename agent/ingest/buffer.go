@@ -29,6 +29,8 @@ type buffer struct {
 	runs      map[topic.Partition]*segment.Run
 	order     []*segment.Run // in order of first batch
 	producers []sequence.Delta
+	releases  []*release // of partitions whose last batches are here or in buffers before
+	released  int        // bytes of releases in the footer, at most
 	bytes     int
 	batches   int
 	memory    int64 // to release when settled
@@ -49,7 +51,13 @@ func newBuffer() *buffer {
 func (b *buffer) settle(err error) {
 	b.err = err
 	close(b.done)
+	for _, r := range b.releases {
+		r.settle(err)
+	}
 }
+
+// empty says whether there is nothing to store.
+func (b *buffer) empty() bool { return b.bytes == 0 && len(b.releases) == 0 }
 
 // add appends the admitted, patched bytes of n batches to the partition's run.
 func (b *buffer) add(p topic.Partition, epoch topic.Epoch, base, next topic.Offset, batches []byte, n int) {
@@ -68,6 +76,15 @@ func (b *buffer) add(p topic.Partition, epoch topic.Epoch, base, next topic.Offs
 // fits says whether n more bytes in so many batches may join.
 func (b *buffer) fits(n, batches, flushBytes int) bool {
 	return b.bytes == 0 || b.bytes+n <= flushBytes && b.batches+batches <= maxBatches && len(b.order) < maxExtents
+}
+
+// fitsRelease says whether a RELEASE that takes n bytes of the footer may join. One that is larger than what a full buffer
+// leaves has a buffer of its own.
+func (b *buffer) fitsRelease(n int) bool {
+	if n > sharedReleaseBytes {
+		return b.empty()
+	}
+	return b.released+n <= sharedReleaseBytes && len(b.releases) < maxExtents
 }
 
 // Result is what an acked batch got.

@@ -13,7 +13,15 @@ const (
 	// MaxBatchBytes is the most that one partition may bring in one request, whatever max.message.bytes says.
 	MaxBatchBytes = 48 << 20
 	maxBatches    = 100_000            // of a buffer, and of one partition in one request
-	maxExtents    = segment.MaxExtents // partitions of a buffer
+	maxExtents    = segment.MaxExtents // partitions of a buffer, and RELEASEs in it
+)
+
+// What bounds the RELEASEs of a buffer. Together they leave the room that a full buffer's footer needs; a larger one has a
+// slot of its own, without batches.
+const (
+	sharedReleaseBytes = 4 << 20
+	maxReleaseBytes    = 12 << 20 // of one: with a summary it lies below segment.MaxFooter
+	releaseBytes       = 48       // of one in a footer, its producers aside, at most
 )
 
 const (

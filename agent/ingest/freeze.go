@@ -56,7 +56,7 @@ func (j *Journal) Flush(ctx context.Context) error {
 	case j.err != nil:
 		defer j.mu.Unlock()
 		return j.err
-	case last.bytes > 0:
+	case !last.empty():
 		last.urgent = true
 	case len(j.full) > 0:
 		last = j.full[len(j.full)-1]
@@ -84,7 +84,7 @@ func (j *Journal) waiting() (waiting, bool) {
 	if len(j.full) > 0 {
 		b, full = j.full[0], true
 	}
-	if b.bytes == 0 {
+	if b.empty() {
 		return waiting{}, false
 	}
 	return waiting{
@@ -142,7 +142,10 @@ func (j *Journal) take(slot topic.Slot) (*buffer, segment.Footer) {
 	}
 	b.slot, b.frozen, b.frozenAt = slot, true, time.Now()
 	j.frozen = append(j.frozen, b)
-	f := segment.Footer{Journal: j.cfg.Journal, Slot: slot, CreatedMs: time.Now().UnixMilli(), Producers: b.producers}
+	f := segment.Footer{
+		Journal: j.cfg.Journal, Slot: slot, CreatedMs: time.Now().UnixMilli(), Producers: b.producers,
+		Releases: j.freezeReleases(b),
+	}
 	if summarized(slot) {
 		f.Summary = j.summary()
 	}
@@ -176,8 +179,8 @@ func (r *recent) add(s segment.SlotExtents) {
 
 func (r *recent) clear() { *r = recent{} }
 
-// summary lists every partition of the journal with its end as of the newest frozen slot, and what the footers since the
-// last summary said. The lock is held.
+// summary lists every partition of the journal, those that were released aside, with its end as of the newest frozen slot,
+// and what the footers since the last summary said. The lock is held.
 func (j *Journal) summary() *segment.Summary {
 	s := &segment.Summary{Recent: j.recent.slots}
 	for p, st := range j.partitions {

@@ -73,13 +73,15 @@ type Journal struct {
 
 	mu         sync.Mutex // guards all below
 	partitions map[topic.Partition]*partition
-	open       *buffer       // takes batches; never nil
-	full       []*buffer     // reached FlushBytes, waiting for a slot; in order
-	frozen     []*buffer     // have a slot that does not count yet; in slot order
-	recent     recent        // of the slots since the last summary
-	acked      int           // bytes of the slot that counted last
-	putTime    time.Duration // that it took from its freeze on
-	err        error         // why the journal is over
+	open       *buffer                      // takes batches; never nil
+	full       []*buffer                    // reached FlushBytes, waiting for a slot; in order
+	frozen     []*buffer                    // have a slot that does not count yet; in slot order
+	released   map[topic.Partition]*release // under the newest epoch that the journal had
+	closing    bool                         // nothing more is admitted
+	recent     recent                       // of the slots since the last summary
+	acked      int                          // bytes of the slot that counted last
+	putTime    time.Duration                // that it took from its freeze on
+	err        error                        // why the journal is over
 }
 
 // New makes the journal's state, owning nothing yet.
@@ -95,6 +97,7 @@ func New(cfg Config, slots *slotlog.Writer, w *wal.WAL, memory Memory, tail Tail
 		kick:       make(chan struct{}, 1),
 		partitions: make(map[topic.Partition]*partition),
 		open:       newBuffer(),
+		released:   make(map[topic.Partition]*release),
 	}
 }
 
@@ -108,6 +111,7 @@ type partition struct {
 	producers sequence.State // counted: I8, a function of the log
 	unlogged  topic.Offset   // some offset below is not in the WAL: acks=1 waits for the bucket until it counts
 	limits    Limits
+	leaving   bool         // its RELEASE is in a buffer: nothing new is admitted
 	pending   []pendingRun // admitted runs that do not count yet, in offset order
 }
 
@@ -133,6 +137,7 @@ func (j *Journal) Own(o Ownership) {
 	if j.open.runs[o.Partition] != nil { // a segment holds one epoch of a partition
 		j.close()
 	}
+	delete(j.released, o.Partition)
 	j.partitions[o.Partition] = &partition{
 		epoch: o.Epoch, next: o.Base, counted: o.Base, start: o.Start,
 		admitted: o.Producers.Clone(), producers: o.Producers, limits: o.Limits,
@@ -159,18 +164,27 @@ func (j *Journal) Disown(id topic.ID) {
 			delete(j.partitions, p)
 		}
 	}
+	for p := range j.released {
+		if p.Topic == id {
+			delete(j.released, p)
+		}
+	}
 }
 
-// Owns says under which epoch the journal takes batches for a partition, and the offset the next record will get.
+// Owns says under which epoch the journal takes batches for a partition, and the offset the next record will get. It does
+// not own what it is about to give away.
 func (j *Journal) Owns(p topic.Partition) (epoch topic.Epoch, next topic.Offset, ok bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	s := j.partitions[p]
-	if s == nil || j.err != nil {
+	if s == nil || j.err != nil || j.refuses(s) {
 		return 0, 0, false
 	}
 	return s.epoch, s.next, true
 }
+
+// refuses says whether nothing new is admitted to a partition of the journal. The lock is held.
+func (j *Journal) refuses(s *partition) bool { return j.closing || s.leaving }
 
 // fail ends the journal: every waiter gets the error, and nothing admitted so far is known to be part of the log (P5).
 func (j *Journal) fail(err error) {

@@ -74,6 +74,8 @@ func (j *Journal) Replay(ctx context.Context, l Logged) (Replayed, Pending, erro
 	switch {
 	case j.err != nil:
 		return Stranded, Pending{}, j.err
+	case s != nil && j.refuses(s):
+		return Stranded, Pending{}, ErrNotOwner
 	case s != nil && l.Next <= s.next:
 		return InLog, Pending{}, nil
 	case s == nil || l.Base != s.next || l.Epoch >= s.epoch:
