@@ -4,17 +4,25 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/odradek/odradek/objectstore"
 	"github.com/odradek/odradek/topic"
 )
 
+const (
+	lostInARow = 3  // slots that a sealer loses one by one to a writer that still lives, before it looks ahead
+	lookAhead  = 64 // slots that it looks at together then: no writer has more in flight (S2)
+)
+
 // SealJournal closes a journal and gives the slot of its seal: every data slot below it counts, and nothing can be
 // added ever after. It goes up from slot from on, where every slot below from must be known to count, and creates a
-// seal at the first that is free: never above a hole (I2). Sealing a sealed journal finds the seal that is there.
-// by is written into the seal, for people.
+// seal at the first that is free: never above a hole (I2). Sealing a sealed journal finds the seal that is there. A
+// writer that still lives may take slot after slot first; then many are passed at once, so that the sealer keeps up with
+// it. by is written into the seal, for people.
 func SealJournal(ctx context.Context, store objectstore.Store, j topic.JournalID, from topic.Slot, by string) (topic.Slot, error) {
-	for slot := from; ; slot++ {
+	slot, lost := from, 0
+	for {
 		key := JournalKey(j, slot)
 		err := land(ctx, store, key, Freeze(Seal, []byte(by)), unhedged{}, nil)
 		if err == nil {
@@ -24,6 +32,12 @@ func SealJournal(ctx context.Context, store objectstore.Store, j topic.JournalID
 			return 0, fmt.Errorf("seal journal %s: %w", j, err)
 		}
 		kind, err := readKind(ctx, store, key)
+		if err == nil && kind == Data {
+			slot++
+			if lost++; lost%lostInARow == 0 {
+				slot, kind, err = passData(ctx, store, j, slot)
+			}
+		}
 		if err != nil {
 			return 0, fmt.Errorf("seal journal %s: %w", j, err)
 		}
@@ -31,6 +45,55 @@ func SealJournal(ctx context.Context, store objectstore.Store, j topic.JournalID
 			return slot, nil
 		}
 	}
+}
+
+// passData goes up from a slot, below which all are data, to the first that is not: free, or a seal, which kind says
+// then. Every slot on the way was read: a seal is not stepped over.
+func passData(ctx context.Context, store objectstore.Store, j topic.JournalID, from topic.Slot) (slot topic.Slot, kind Kind, err error) {
+	type look struct {
+		kind Kind
+		err  error
+	}
+	for {
+		var looks [lookAhead]look
+		var looking sync.WaitGroup
+		for i := range looks {
+			looking.Go(func() {
+				looks[i].kind, looks[i].err = readKind(ctx, store, JournalKey(j, from+topic.Slot(i)))
+			})
+		}
+		looking.Wait()
+		for i, l := range looks {
+			switch at := from + topic.Slot(i); {
+			case errors.Is(l.err, ErrHole):
+				return at, Data, nil
+			case l.err != nil:
+				return 0, 0, l.err
+			case l.kind == Seal:
+				return at, Seal, nil
+			}
+		}
+		from += lookAhead
+	}
+}
+
+// HintToSeal is FirstToSeal by a hint from elsewhere, of the first slot that does not count: if the slot before it holds
+// data, SealJournal may begin a window below. Else ok is false, and the hint is worth nothing (F2).
+func HintToSeal(ctx context.Context, store objectstore.Store, j topic.JournalID, trim, hint topic.Slot, window int) (from topic.Slot, ok bool, err error) {
+	if hint <= trim {
+		return 0, false, nil
+	}
+	kind, err := readKind(ctx, store, JournalKey(j, hint-1))
+	switch {
+	case errors.Is(err, ErrHole), err == nil && kind != Data:
+		return 0, false, nil
+	case err != nil:
+		return 0, false, fmt.Errorf("hint for journal %s: %w", j, err)
+	}
+	if back := topic.Slot(window); hint > trim+back {
+		return hint - back, true, nil
+	}
+	return trim, true, nil
 }
 
 // FirstToSeal finds where SealJournal has to begin when nobody knows how far a journal got: it gallops from trim, the

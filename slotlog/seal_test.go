@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/odradek/odradek/objectstore"
 	"github.com/odradek/odradek/objectstore/faulty"
 	"github.com/odradek/odradek/objectstore/memory"
 	"github.com/odradek/odradek/topic"
@@ -139,5 +140,52 @@ func TestFirstToSeal_StoreErrorIsTold(t *testing.T) {
 	})
 	if from, err := FirstToSeal(t.Context(), store, testJournal, 0, 4); err == nil {
 		t.Fatalf("begin at %d although a HEAD failed", from)
+	}
+}
+
+// A sealer that starts far behind a writer which takes every slot first passes many at once, and never steps over a
+// hole or another's seal.
+func TestSealJournal_LooksAheadWhenItLoses(t *testing.T) {
+	var slots []topic.Slot
+	for s := range topic.Slot(500) {
+		slots = append(slots, s)
+	}
+	store := faulty.New(have(t, append(slots, 501)...), nil)
+	if seal, err := SealJournal(t.Context(), store, testJournal, 0, "test"); seal != 500 || err != nil {
+		t.Fatalf("sealed at %d, %v; want 500, below the slot that is free", seal, err)
+	}
+	puts := 0
+	for _, c := range store.Calls() {
+		if c.Kind == objectstore.KindCreate {
+			puts++
+		}
+	}
+	if puts > 5 {
+		t.Errorf("%d PUTs to seal behind 500 slots", puts)
+	}
+	if seal, err := SealJournal(t.Context(), store, testJournal, 10, "again"); seal != 500 || err != nil {
+		t.Fatalf("the seal is found at %d, %v; want 500", seal, err)
+	}
+}
+
+func TestHintToSeal_IsWorthNothingWithoutData(t *testing.T) {
+	store := have(t, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9)
+	for _, c := range []struct {
+		trim, hint, from topic.Slot
+		ok               bool
+	}{
+		{0, 10, 6, true}, {0, 8, 4, true}, {0, 3, 0, true}, {5, 8, 5, true}, // the window is 4
+		{0, 0, 0, false}, {0, 12, 0, false}, {9, 9, 0, false},
+	} {
+		from, ok, err := HintToSeal(t.Context(), store, testJournal, c.trim, c.hint, 4)
+		if err != nil || ok != c.ok || from != c.from {
+			t.Errorf("trim %d, hint %d: begin at %d, %v, %v; want %d, %v", c.trim, c.hint, from, ok, err, c.from, c.ok)
+		}
+	}
+	if _, err := SealJournal(t.Context(), store, testJournal, 0, "test"); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok, err := HintToSeal(t.Context(), store, testJournal, 0, 11, 4); ok || err != nil {
+		t.Errorf("a seal is taken for data: %v", err)
 	}
 }
