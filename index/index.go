@@ -53,13 +53,17 @@ func (e Entry) Extent(p topic.Partition) segment.Extent {
 // Index is the rows of all partitions.
 type Index struct {
 	rows     map[topic.Partition]*row
-	journals []topic.JournalID          // by the number that entries hold
-	numbers  map[topic.JournalID]uint32 // the other way
+	aside    map[topic.Partition][]Entry // behind a gap, by Base, without overlap; never empty
+	journals []topic.JournalID           // by the number that entries hold
+	numbers  map[topic.JournalID]uint32  // the other way
 }
 
 // New makes an empty Index.
 func New() *Index {
-	return &Index{rows: make(map[topic.Partition]*row), numbers: make(map[topic.JournalID]uint32)}
+	return &Index{
+		rows: make(map[topic.Partition]*row), aside: make(map[topic.Partition][]Entry),
+		numbers: make(map[topic.JournalID]uint32),
+	}
 }
 
 // Add puts an extent behind the partition's end; a partition not known begins at 0. An extent that is there already, or
@@ -70,12 +74,18 @@ func (x *Index) Add(p topic.Partition, e Entry) error {
 	if known || err != nil {
 		return err
 	}
+	x.append(p, e)
+	return nil
+}
+
+// append puts e at the partition's end, where it begins.
+func (x *Index) append(p topic.Partition, e Entry) {
+	r := x.rows[p]
 	if r == nil {
 		r = &row{}
 		x.rows[p] = r
 	}
 	r.append(e, x.number(e.Journal))
-	return nil
 }
 
 // AddSegment adds the extents of one footer: all of them or, with an error, none. Those that are there already are no
@@ -196,6 +206,7 @@ func (x *Index) SetStart(p topic.Partition, start topic.Offset) error {
 	r := x.rows[p]
 	if r == nil {
 		x.rows[p] = &row{start: start, end: start}
+		x.close(p)
 		return nil
 	}
 	if start > r.end {
@@ -207,8 +218,11 @@ func (x *Index) SetStart(p topic.Partition, start topic.Offset) error {
 	return nil
 }
 
-// Drop forgets the partition.
-func (x *Index) Drop(p topic.Partition) { delete(x.rows, p) }
+// Drop forgets the partition, and what is kept aside of it.
+func (x *Index) Drop(p topic.Partition) {
+	delete(x.rows, p)
+	delete(x.aside, p)
+}
 
 // Partitions yields the partitions known, in no order.
 func (x *Index) Partitions() iter.Seq[topic.Partition] {

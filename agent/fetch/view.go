@@ -82,8 +82,9 @@ func New(store objectstore.Store, cfg Config) *Engine {
 	}
 }
 
-// Add makes the extents of a slot that counts visible and wakes who waits for them. Slots come in the order of the
-// log; what is there already is passed over. An extent that does not fit is an error and stays unseen; the others of its
+// Add makes the extents of a slot that counts visible and wakes who waits for them. Slots of different journals come in
+// any order: an extent that begins behind its partition's end is kept aside, unseen, until the gap is closed (I2, I4);
+// what is there already is passed over. An extent that overlaps others is an error and stays unseen; the others of its
 // slot do not suffer for it.
 func (e *Engine) Add(journal topic.JournalID, slot topic.Slot, extents []segment.Extent) error {
 	e.mu.Lock()
@@ -94,11 +95,14 @@ func (e *Engine) Add(journal topic.JournalID, slot topic.Slot, extents []segment
 		if _, gone := e.deleted[x.Partition.Topic]; gone {
 			continue
 		}
-		if err := e.index.Add(x.Partition, index.NewEntry(journal, slot, *x)); err != nil {
+		rose, err := e.index.Insert(x.Partition, index.NewEntry(journal, slot, *x))
+		if err != nil {
 			errs = append(errs, fmt.Errorf("slot %d of journal %s: %w", slot, journal, err))
 			continue
 		}
-		e.notify(x.Partition)
+		if rose {
+			e.notify(x.Partition)
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -142,6 +146,20 @@ func (e *Engine) Bounds(p topic.Partition) (start, end topic.Offset) {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	return e.index.Start(p), e.index.End(p)
+}
+
+// Extents lists the extents of a partition that hold offsets of [from, to), as far as they are visible, in offset order.
+func (e *Engine) Extents(p topic.Partition, from, to topic.Offset) []index.Entry {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	var out []index.Entry
+	for x := range e.index.From(p, from) {
+		if x.Base >= to {
+			break
+		}
+		out = append(out, x)
+	}
+	return out
 }
 
 // wait registers w for the partitions of a request and returns what takes it away again.
