@@ -13,6 +13,10 @@ import (
 	"github.com/odradek/odradek/topic"
 )
 
+// ErrNotKnown says that an offset of a partition that another agent owns is not known here (C1): only the owner can say
+// whether it is out of range.
+var ErrNotKnown = errors.New("offset not known to this agent, which does not own the partition")
+
 // Request is one fetch of several partitions.
 type Request struct {
 	MaxWait  time.Duration
@@ -22,6 +26,8 @@ type Request struct {
 	// Room waits for memory for up to want bytes of records and gives how many may be read. It is called once there is
 	// something to read, before it is read. Nil: no bound.
 	Room func(ctx context.Context, want int) (int, error)
+	// Stop ends the wait when it is closed: who owns what has changed. Nil: never.
+	Stop <-chan struct{}
 }
 
 // Part asks for one partition's records from Offset on.
@@ -29,6 +35,23 @@ type Part struct {
 	Partition topic.Partition
 	Offset    topic.Offset
 	MaxBytes  int // of this part; the first whole batch of the answer may exceed it
+	// Follow says that another agent owns the partition. An offset above what is known here may be there all the same: it
+	// is waited for, and what stays outside is ErrNotKnown, never ErrOutOfRange (C1, O2).
+	Follow bool
+}
+
+// fails says whether the answer is an error whatever comes.
+func (p Part) fails(start, end topic.Offset) bool {
+	return p.Offset < start || p.Offset > end && !p.Follow
+}
+
+// outside is the error for an offset outside [start, end].
+func (p Part) outside(start, end topic.Offset) error {
+	err := ErrOutOfRange
+	if p.Follow {
+		err = ErrNotKnown
+	}
+	return fmt.Errorf("%d outside [%d, %d]: %w", p.Offset, start, end, err)
 }
 
 // Result answers a Part. Records hold whole batches, the first of which contains Offset; they are shared and must
@@ -39,8 +62,8 @@ type Result struct {
 	Err                     error
 }
 
-// Read waits up to MaxWait until MinBytes are visible, or a part's offset is out of range, and then answers all parts
-// in order. When ctx ends it answers with what there is.
+// Read waits up to MaxWait until MinBytes are visible and no followed part's offset is above the end, or a part's answer
+// is an error, and then answers all parts in order. When ctx ends or Stop is closed it answers with what there is.
 func (e *Engine) Read(ctx context.Context, r Request) []Result {
 	w := &waiter{woken: make(chan struct{}, 1)}
 	registered := false
@@ -57,6 +80,8 @@ func (e *Engine) Read(ctx context.Context, r Request) []Result {
 		}
 		select {
 		case <-w.woken:
+		case <-r.Stop:
+			return e.gather(ctx, r)
 		case <-deadline.C:
 			return e.gather(ctx, r)
 		case <-ctx.Done():
@@ -68,21 +93,33 @@ func (e *Engine) Read(ctx context.Context, r Request) []Result {
 // enough reports whether an answer would hold MinBytes, by what the index says, or an error.
 func (e *Engine) enough(r Request) bool {
 	size, failed := e.visible(r, r.MinBytes)
-	return failed || size >= r.MinBytes || len(r.Parts) == 0
+	return failed || len(r.Parts) == 0 || size >= r.MinBytes && !e.behind(r)
+}
+
+// behind reports whether the index has not come to the offset of a followed part yet.
+func (e *Engine) behind(r Request) bool {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	for _, p := range r.Parts {
+		if p.Follow && p.Offset > e.index.End(p.Partition) {
+			return true
+		}
+	}
+	return false
 }
 
 // visible says how many bytes of records there are for a request, as far as they do not pass limit, and whether the
-// answer for a part would be an error. The first extent of a part counts whole.
+// answer for a part would be an error whatever comes. The first extent of a part counts whole.
 func (e *Engine) visible(r Request, limit int) (size int, failed bool) {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	for _, p := range r.Parts {
 		start, end := e.index.Start(p.Partition), e.index.End(p.Partition)
-		if _, gone := e.deleted[p.Partition.Topic]; gone || p.Offset < start || p.Offset > end {
+		if _, gone := e.deleted[p.Partition.Topic]; gone || p.fails(start, end) {
 			failed = true
 			continue
 		}
-		if p.Offset == end {
+		if p.Offset >= end {
 			continue
 		}
 		for x := range e.index.From(p.Partition, p.Offset) {
@@ -213,7 +250,7 @@ func (e *Engine) plan(p Part, limit int, force bool) ([]index.Entry, Result) {
 		return nil, res
 	}
 	if p.Offset < res.LogStart || p.Offset > res.HighWatermark {
-		res.Err = fmt.Errorf("%d outside [%d, %d]: %w", p.Offset, res.LogStart, res.HighWatermark, ErrOutOfRange)
+		res.Err = p.outside(res.LogStart, res.HighWatermark)
 		return nil, res
 	}
 	if p.Offset == res.HighWatermark || (limit <= 0 && !force) {
