@@ -31,13 +31,15 @@ import (
 )
 
 const (
-	lease            = 5 * time.Second  // F1
 	probeTime        = 15 * time.Second // of one probe: a bucket that swallows requests is away, too
 	retryOpen        = 2 * time.Second  // between attempts to reach a bucket that is away at start
 	retrySession     = time.Second      // before the next journal is opened; twice as long each time that fails
 	retrySessionMost = 5 * time.Second
 	maxSegments      = 48 << 20 // largest flush size that leaves room for a batch and a footer in a slot
 )
+
+// errNothingToRun is of an agent with none of the roles that this build has something to run for.
+var errNothingToRun = fmt.Errorf("an agent of this build runs with the role %s only: add it to --roles", settings.RoleBroker)
 
 // Build names this build, for people.
 var Build = "dev"
@@ -61,6 +63,9 @@ type agent struct {
 
 // Run is an agent from start to end. It returns nil after ctx ended and everything acked is safe.
 func Run(ctx context.Context, s settings.Settings, banner io.Writer) error {
+	if !s.Has(settings.RoleBroker) {
+		return errNothingToRun
+	}
 	limitHeap(s.Memory)
 	share := divide(s.Memory)
 	a := &agent{

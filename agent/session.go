@@ -88,7 +88,7 @@ func (a *agent) newSession() *session {
 	s := &session{agent: a, journal: cluster.NewJournalID(), news: newNews()}
 	set := a.settings
 	s.cluster = cluster.New(cluster.Config{
-		NodeID: set.NodeID, Zone: a.place.Zone, Window: set.Flush.SlotsInFlight, Build: Build, Lease: lease,
+		NodeID: set.NodeID, Zone: a.place.Zone, Window: set.Flush.SlotsInFlight, Build: Build, Lease: set.Lease,
 		Alone:     set.Stores.Redis == settings.RedisEmbedded,
 		Stuck:     func() time.Duration { return s.slots.Stuck() },
 		Endpoints: []control.Endpoint{{Name: endpointKafka, Host: a.place.Host, Port: int32(a.place.Port)}},

@@ -90,7 +90,7 @@ func TestLoad_EverySettingIsAFlagAVariableAndAKey(t *testing.T) {
 	values := map[string]string{
 		"bucket": "memory://", "redis": "rediss://cache:6379/1", "redis-password-file": "secret", "data-dir": "/data",
 		"wal-size": "1GiB", "listen": ":9093", "advertise": "broker:9092", "http": None, "pprof": "true",
-		"cluster": "blue", "node-id": "7", "zone": "eu-1a", "flush-interval": "1s", "flush-size": "1MiB",
+		"cluster": "blue", "node-id": "7", "zone": "eu-1a", "lease": "1.5s", "roles": "broker", "flush-interval": "1s", "flush-size": "1MiB",
 		"compression": "zstd", "slots-in-flight": "64", "memory": "100MiB", "log-level": "debug", "log-format": "json",
 	}
 	for _, row := range table {
@@ -148,6 +148,21 @@ func TestLoad_ReportsAllProblemsAtOnce(t *testing.T) {
 		"--set num.partitions: \"many\" is not a whole number",
 		"--set inter.broker.protocol.version: cannot be set",
 		"--set auto.create.topic.enable: unknown cluster setting; did you mean auto.create.topics.enable?",
+	)
+}
+
+func TestLoad_LeaseAndRoles(t *testing.T) {
+	s, err := load(t, []string{"--lease=1s", "--roles=compactor, broker"}, nil, "")
+	if err != nil || s.Lease != time.Second || !s.Has(RoleBroker) || !s.Has(RoleCompactor) {
+		t.Errorf("got %v, %v, %v", s.Lease, s.Roles, err)
+	}
+	if s, err = load(t, []string{"--roles=compactor"}, nil, ""); err != nil || s.Has(RoleBroker) {
+		t.Errorf("got %v, %v", s.Roles, err)
+	}
+	_, err = load(t, []string{"--lease=999ms", "--roles=broker,cook"}, nil, "")
+	wantProblems(t, err,
+		"--lease: 999ms is out of range: 1s to 10m0s",
+		"--roles: broker,cook is no list of roles; write broker, compactor or broker,compactor",
 	)
 }
 

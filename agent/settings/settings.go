@@ -2,6 +2,7 @@ package settings
 
 import (
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/odradek/odradek/topic"
@@ -9,13 +10,15 @@ import (
 
 // Settings is what an agent runs with. The zero value is not valid: start from Defaults or Load.
 type Settings struct {
-	ConfigFile string // the YAML file the settings were read from, "" if none
-	Cluster    string // name of the cluster: prefix of the Redis keys, shown to clients
-	NodeID     int32  // Kafka's broker id; AutoNodeID takes the next one from the control log
-	Zone       string // Auto, None or a zone's name
-	DataDir    string // directory of the WAL
-	WALSize    Bytes  // size of the WAL's ring of files
-	Memory     Bytes  // bound on frames, buffers and cache together
+	ConfigFile string        // the YAML file the settings were read from, "" if none
+	Cluster    string        // name of the cluster: prefix of the Redis keys, shown to clients
+	NodeID     int32         // Kafka's broker id; AutoNodeID takes the next one from the control log
+	Zone       string        // Auto, None or a zone's name
+	Lease      time.Duration // an agent whose heartbeat stood still for so long is taken over
+	Roles      []string      // what the agent does, of RoleBroker and RoleCompactor; not empty
+	DataDir    string        // directory of the WAL
+	WALSize    Bytes         // size of the WAL's ring of files
+	Memory     Bytes         // bound on frames, buffers and cache together
 	Network    Network
 	Stores     Stores
 	Flush      Flush
@@ -62,10 +65,23 @@ const (
 	AutoNodeID int32 = 0 // NodeID: take the next free one
 )
 
+// What an agent may do.
+const (
+	RoleBroker    = "broker"    // serve Kafka's clients
+	RoleCompactor = "compactor" // look after what is stored
+)
+
+var allRoles = []string{RoleBroker, RoleCompactor}
+
+// Has says whether the agent has a role.
+func (s Settings) Has(role string) bool { return slices.Contains(s.Roles, role) }
+
 // Limits of the settings, all caps in one place.
 const (
 	minFlushInterval = 5 * time.Millisecond
 	maxFlushInterval = time.Minute
+	minLease         = time.Second
+	maxLease         = 10 * time.Minute
 	minFlushSize     = 64 * KiB
 	maxFlushSize     = 32 * MiB // a slot is one PUT of at most 64 MiB, and the last batch may exceed the size
 	minMemory        = 64 * MiB
@@ -83,6 +99,8 @@ func Defaults() Settings {
 		Cluster: "odradek",
 		NodeID:  AutoNodeID,
 		Zone:    Auto,
+		Lease:   5 * time.Second,
+		Roles:   slices.Clone(allRoles),
 		DataDir: "./odradek-data",
 		WALSize: 512 * MiB,
 		Memory:  defaultMemory(machineMemory("/")),

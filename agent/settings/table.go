@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -89,6 +90,24 @@ var table = []setting{
 	},
 	text("zone", "NAME", "availability zone of this agent; auto asks the cloud, none says there are no zones",
 		func(s *Settings) *string { return &s.Zone }, checkName),
+	{
+		name: "lease", argument: "DURATION",
+		help:  "an agent whose heartbeat stood still for so long is given up by the others, who take its partitions over; the same for all agents of a cluster",
+		parse: func(s *Settings, v string) (err error) { s.Lease, err = parseDuration(v); return err },
+		show:  func(s Settings) string { return s.Lease.String() },
+		check: func(s Settings) error {
+			if s.Lease < minLease || s.Lease > maxLease {
+				return fmt.Errorf("is out of range: %v to %v", minLease, maxLease)
+			}
+			return nil
+		},
+	},
+	{
+		name: "roles", argument: "LIST", help: "what this agent does, with commas in between: broker serves clients, compactor looks after what is stored",
+		parse: func(s *Settings, v string) (err error) { s.Roles, err = parseRoles(v); return err },
+		show:  func(s Settings) string { return strings.Join(s.Roles, ",") },
+		check: func(s Settings) error { _, err := parseRoles(strings.Join(s.Roles, ",")); return err },
+	},
 	{
 		name: "flush-interval", argument: "DURATION", help: "the bucket gets one PUT per interval, saved up to 20",
 		parse: func(s *Settings, v string) (err error) { s.Flush.Interval, err = parseDuration(v); return err },
@@ -180,6 +199,24 @@ func parseNodeID(s *Settings, v string) error {
 	}
 	s.NodeID = int32(n)
 	return nil
+}
+
+// parseRoles reads a list of roles; it is given back in the order of allRoles.
+func parseRoles(v string) ([]string, error) {
+	given := strings.Split(v, ",")
+	for i, r := range given {
+		given[i] = strings.TrimSpace(r)
+		if !slices.Contains(allRoles, given[i]) {
+			return nil, errors.New("is no list of roles; write broker, compactor or broker,compactor")
+		}
+	}
+	var roles []string
+	for _, r := range allRoles {
+		if slices.Contains(given, r) {
+			roles = append(roles, r)
+		}
+	}
+	return roles, nil
 }
 
 func parseBool(v string) (bool, error) {
