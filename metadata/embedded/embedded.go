@@ -17,10 +17,11 @@ var _ metadata.Store = (*Store)(nil)
 type Store struct {
 	runID, replicationID string
 
-	mu   sync.Mutex // guards what follows
-	open uint64     // the open era, 0 if none
-	eras map[uint64]*era
-	ears map[*ear]struct{}
+	mu    sync.Mutex // guards what follows
+	open  uint64     // the open era, 0 if none
+	stale uint64     // eras up to this one are for another identity: the contents were restored from its snapshot
+	eras  map[uint64]*era
+	ears  map[*ear]struct{}
 }
 
 // era is the contents of one era.
@@ -69,7 +70,7 @@ func (s *Store) Identity(context.Context) (runID, replicationID string, err erro
 
 // pinned returns the era that pin names, nil if it could be begun. The caller holds mu.
 func (s *Store) pinned(pin metadata.Pin) (*era, error) {
-	if pin.Era == 0 || pin.RunID != s.runID || pin.ReplicationID != s.replicationID || pin.Era < s.open {
+	if pin.Era == 0 || pin.RunID != s.runID || pin.ReplicationID != s.replicationID || pin.Era < s.open || pin.Era <= s.stale {
 		return nil, metadata.ErrEra
 	}
 	return s.eras[pin.Era], nil
@@ -133,7 +134,7 @@ func (s *Store) Current(_ context.Context, number uint64) (metadata.EraStatus, e
 	defer s.mu.Unlock()
 	status := metadata.EraStatus{
 		RunID: s.runID, ReplicationID: s.replicationID,
-		OpenEra: s.open, OpenPinned: s.open != 0, Number: number,
+		OpenEra: s.open, OpenPinned: s.open > s.stale, Number: number,
 		Journals: make(map[topic.JournalID]metadata.JournalStatus),
 	}
 	if e := s.eras[number]; e != nil {
