@@ -1,0 +1,102 @@
+package check
+
+import (
+	"cmp"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+
+	"github.com/odradek/odradek/test/chaos/history"
+)
+
+// windowCalls is about how many calls a window has.
+const windowCalls = 150
+
+// call is what porcupine is given: an append of one offset, or an end that was told.
+type call struct {
+	append bool
+	offset int64 // of the record, or the end
+}
+
+// appendAndEnd is a partition as a client sees it: its state is where it ends. An append happens at one moment and
+// takes the next offset; whoever asks for the end is told it.
+func appendAndEnd(from int64) porcupine.Model {
+	return porcupine.Model{
+		Init: func() any { return from },
+		Step: func(state, input, _ any) (bool, any) {
+			end, c := state.(int64), input.(call)
+			if c.append {
+				return c.offset == end, end + 1
+			}
+			return c.offset == end, end
+		},
+		DescribeOperation: func(input, _ any) string {
+			if c := input.(call); c.append {
+				return fmt.Sprintf("append at %d", c.offset)
+			}
+			return fmt.Sprintf("end is %d", input.(call).offset)
+		},
+	}
+}
+
+// linear samples windows of partitions and asks whether any order of their calls explains them: rule "linear".
+func (b *book) linear() {
+	ends := make(map[history.Partition][]history.Event)
+	for _, e := range b.in.Events {
+		if e.Kind == history.Ended && e.Outcome == history.OK && !b.gone(e) {
+			ends[e.Partition] = append(ends[e.Partition], e)
+		}
+	}
+	var parts []history.Partition
+	for _, p := range b.parts {
+		if len(ends[p]) > 0 {
+			parts = append(parts, p)
+		}
+	}
+	if len(parts) == 0 {
+		return
+	}
+	rng := rand.New(rand.NewPCG(b.in.Seed, 1))
+	for range b.in.Windows {
+		p := parts[rng.IntN(len(parts))]
+		first := rng.IntN(len(ends[p]))
+		b.window(p, ends[p][first:])
+	}
+}
+
+// window checks the calls that lie between the first of ends and the last for which there is room. Records below the
+// window were known before it began, so that a lower end is an error; all appends of the window are in it, also those
+// that nobody was told of.
+func (b *book) window(p history.Partition, ends []history.Event) {
+	known, _ := b.bounds[p].before(ends[0].Start)
+	log, from := b.log[p], known.end
+	var ops []porcupine.Operation
+	to := from
+	for i, e := range ends {
+		if e.Offset-from > windowCalls || i > windowCalls {
+			break
+		}
+		to = max(to, e.Offset)
+		ops = append(ops, porcupine.Operation{ClientId: len(ops), Input: call{offset: e.Offset}, Call: int64(e.Start), Return: int64(e.End)})
+	}
+	for o := from; o < min(to, int64(len(log))); o++ {
+		e := b.sent[log[o].Value]
+		returned := int64(e.End)
+		if e.Outcome != history.OK || e.Acks == 1 { // acks=1 is answered before the record is visible
+			returned = int64(history.Never)
+		}
+		ops = append(ops, porcupine.Operation{ClientId: len(ops), Input: call{append: true, offset: o}, Call: int64(e.Start), Return: returned})
+	}
+	slices.SortStableFunc(ops, func(x, y porcupine.Operation) int { return cmp.Compare(x.Call, y.Call) })
+	b.r.Windows++
+	switch porcupine.CheckOperationsTimeout(appendAndEnd(from), ops, 5*time.Second) {
+	case porcupine.Illegal:
+		b.r.violate("linear", "%s/%d from %s to %s, [%d, %d): no order explains %d calls", p.Topic, p.Index, seconds(ends[0].Start),
+			seconds(ends[len(ends)-1].End), from, to, len(ops))
+	case porcupine.Unknown:
+		b.r.Timeouts++
+	}
+}
