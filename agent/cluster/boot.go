@@ -76,11 +76,12 @@ func NewJournalID() topic.JournalID {
 	return id
 }
 
-// Boot opens this agent's journal. It seals the journals that this agent replaces, those that mine names and those
-// that are dead, takes their partitions over in the record that opens the new journal (B3, B4), and reads the log:
-// log is told of every slot that counts.
+// Boot opens this agent's journal. It seals the journals that this agent replaces, those that mine names, takes their
+// partitions over in the record that opens the new journal (B3, B4), and reads the log: log is told of every slot of
+// every journal that is sealed. Journals of others that are open are left alone: Mirror reads them, Watch takes over
+// those of the dead.
 func (e *Engine) Boot(ctx context.Context, id topic.JournalID, mine func(topic.JournalID) bool, log Log) (Opened, error) {
-	e.journal = id
+	e.journal, e.log = id, log
 	replaced, err := e.replaced(ctx, mine)
 	if err != nil {
 		return Opened{}, err
@@ -107,8 +108,13 @@ func (e *Engine) Boot(ctx context.Context, id topic.JournalID, mine func(topic.J
 	for _, d := range inOrder(dead) {
 		out.Sealed = append(out.Sealed, d.journal.ID)
 	}
-	if out.History, err = e.fold(ctx, e.State(), append(js, dead...), log); err != nil {
+	js = append(js, dead...)
+	if out.History, err = e.fold(ctx, e.State(), js, log); err != nil {
 		return Opened{}, err
+	}
+	e.mirror.whole(js)
+	if !e.cfg.Alone { // else nothing is ever gained
+		e.past.keep(out.History)
 	}
 	if err := e.open(ctx, id, nodeID, dead, out.History); err != nil {
 		return Opened{}, err
@@ -175,28 +181,30 @@ func sealRecord(s *control.State, d ended, to topic.JournalID, h History) contro
 	return r
 }
 
-// replaced lists the open journals that this agent takes over: its own earlier ones at once, and those whose
-// heartbeat stands still for two leases.
+// replaced lists the open journals that this agent takes over at once: its own earlier ones, and a dead one that has the
+// node id that was asked for.
 func (e *Engine) replaced(ctx context.Context, mine func(topic.JournalID) bool) ([]*control.Journal, error) {
-	var out, foreign []*control.Journal
+	var out []*control.Journal
 	for _, j := range e.State().OpenJournals() {
 		if e.cfg.Alone || mine(j.ID) {
 			out = append(out, j)
-		} else {
-			foreign = append(foreign, j)
 		}
 	}
-	if len(foreign) == 0 {
+	if e.cfg.NodeID == 0 {
 		return out, nil
 	}
-	slog.InfoContext(ctx, "other journals are open, watching their heartbeats", "journals", len(foreign), "lease", e.cfg.Lease)
-	dead, err := e.watch(ctx, foreign)
+	j, ok := e.State().OpenJournalOf(e.cfg.NodeID)
+	if !ok || e.cfg.Alone || mine(j.ID) {
+		return out, nil
+	}
+	slog.InfoContext(ctx, "another journal has this node id, watching its heartbeat", "journal", j.ID.String(), "lease", e.cfg.Lease)
+	dead, err := e.sameNode(ctx, []*control.Journal{j})
 	return append(out, dead...), err
 }
 
-// watch gives the journals whose heartbeat did not move for two leases on this process's clock, in the Redis that the
+// sameNode gives those of js whose heartbeat did not move for two leases on this process's clock, in the Redis that the
 // newest ERA names (F1). Without that Redis nobody is judged; an era that is named meanwhile begins the watch anew.
-func (e *Engine) watch(ctx context.Context, js []*control.Journal) ([]*control.Journal, error) {
+func (e *Engine) sameNode(ctx context.Context, js []*control.Journal) ([]*control.Journal, error) {
 	for {
 		era, _ := e.State().NewestEra()
 		first, known := e.counters(ctx)

@@ -216,9 +216,16 @@ func TestBoot_NodeIDs(t *testing.T) {
 		if err != nil || back.opened.NodeID != 8 {
 			t.Fatalf("%+v, %v; want node 8 back", back, err)
 		}
+		began := time.Now()
 		other, err := bootOnce(t.Context(), t, cfg, store, meta, nobody)
-		if err != nil || other.opened.NodeID != 9 || len(other.opened.Sealed) != 1 {
-			t.Fatalf("%+v, %v; want node 9, which sealed 8", other, err)
+		if err != nil || other.opened.NodeID != 9 || len(other.opened.Sealed) != 0 || time.Since(began) > 0 {
+			t.Fatalf("%+v, %v after %v; want node 9 at once, nobody sealed", other, err, time.Since(began))
+		}
+		// Eight is dead, its disk is lost, and somebody is told to be eight.
+		cfg.NodeID = 8
+		eight, err = bootOnce(t.Context(), t, cfg, store, meta, nobody)
+		if took := time.Since(began); err != nil || eight.opened.NodeID != 8 || len(eight.opened.Sealed) != 1 || took != 2*cfg.Lease {
+			t.Fatalf("%+v, %v after %v; want node 8, which sealed the one before after two leases", eight, err, took)
 		}
 	})
 }
@@ -246,40 +253,42 @@ func TestBoot_EarlierNodeIDThatIsInUseIsNotTaken(t *testing.T) {
 	})
 }
 
-func TestWatch_LivingJournalsAreLeftAlone(t *testing.T) {
+// Another's journal is no concern of a boot, dead or alive: who asks for its node id finds out which.
+func TestBoot_OnlyADeadJournalGivesItsNodeIDAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, meta := memory.New(), &redis{Store: embedded.Open()}
 		cfg := Config{Window: 4, Lease: 5 * time.Second}
-		living, err := bootOnce(t.Context(), t, cfg, store, meta, nobody)
+		first, err := bootOnce(t.Context(), t, cfg, store, meta, nobody)
 		if err != nil {
 			t.Fatal(err)
 		}
-		stop, _ := living.running(t, living.Index)
+		stop, _ := first.running(t, first.Index)
 		time.Sleep(3 * time.Second)
+		same := cfg
+		same.NodeID = first.opened.NodeID
 		began := time.Now()
-		second, err := bootOnce(t.Context(), t, cfg, store, meta, nobody)
-		if err != nil || len(second.opened.Sealed) != 0 {
-			t.Fatalf("%+v, %v; want nobody sealed", second, err)
+		if _, err := bootOnce(t.Context(), t, same, store, meta, nobody); !errors.Is(err, ErrNodeID) {
+			t.Fatalf("the node id of one that lives: %v, want ErrNodeID", err)
 		}
 		if took := time.Since(began); took < 2*cfg.Lease {
 			t.Errorf("judged after %v, want two leases", took)
 		}
 		stop()
-		third, err := bootOnce(t.Context(), t, cfg, store, meta, nobody)
-		if err != nil || len(third.opened.Sealed) != 2 {
-			t.Fatalf("%+v, %v; want both sealed: one died, one never beat", third, err)
-		}
 		meta.away.Store(true)
-		fourth, err := bootOnce(t.Context(), t, cfg, store, meta, nobody)
-		if err != nil || len(fourth.opened.Sealed) != 0 {
-			t.Fatalf("%+v, %v; want nobody sealed while Redis is away", fourth, err)
+		if _, err := bootOnce(t.Context(), t, same, store, meta, nobody); !errors.Is(err, ErrNodeID) {
+			t.Fatalf("with Redis away nobody is judged: %v, want ErrNodeID", err)
+		}
+		meta.away.Store(false)
+		again, err := bootOnce(t.Context(), t, same, store, meta, nobody)
+		if err != nil || len(again.opened.Sealed) != 1 || again.opened.Sealed[0] != first.Journal() {
+			t.Fatalf("%+v, %v; want the dead one sealed", again, err)
 		}
 	})
 }
 
 // The living agent names a new era while it is watched, as after a FLUSHALL: its counter stands at nothing in the old
 // one, and that is not death.
-func TestWatch_NewEraBeginsTheWatchAnew(t *testing.T) {
+func TestBoot_NewEraBeginsTheWatchAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, meta := memory.New(), &redis{Store: embedded.Open()}
 		cfg := Config{Window: 4, Lease: 5 * time.Second}
@@ -301,9 +310,9 @@ func TestWatch_NewEraBeginsTheWatchAnew(t *testing.T) {
 			time.Sleep(9500 * time.Millisecond) // and has not beaten there yet at the second look
 			same.running(t, same.Index)
 		}()
-		second, err := bootOnce(t.Context(), t, cfg, store, lost, nobody)
-		if err != nil || len(second.opened.Sealed) != 0 {
-			t.Fatalf("%+v, %v; want nobody sealed", second, err)
+		cfg.NodeID = living.opened.NodeID
+		if _, err := bootOnce(t.Context(), t, cfg, store, lost, nobody); !errors.Is(err, ErrNodeID) {
+			t.Fatalf("%v; want ErrNodeID: it lives", err)
 		}
 	})
 }

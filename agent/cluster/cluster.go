@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/odradek/odradek/control"
+	"github.com/odradek/odradek/index"
 	"github.com/odradek/odradek/metadata"
 	"github.com/odradek/odradek/objectstore"
 	"github.com/odradek/odradek/segment"
@@ -49,9 +50,14 @@ type Observer interface {
 	Applied(before, after *control.State, records []control.Record, outcomes []control.Outcome)
 }
 
-// Log is told of every segment that counts, in the order of the log.
+// Log is the index in memory, of all partitions. It is told of every segment that counts: those of one journal in slot
+// order, those of several in any order; what it has already it passes over. What lies behind a gap it keeps to itself.
 type Log interface {
 	Add(journal topic.JournalID, slot topic.Slot, extents []segment.Extent) error
+	// Bounds gives a partition's log start and where what is visible of it ends; both are 0 when nothing was written.
+	Bounds(p topic.Partition) (start, end topic.Offset)
+	// Extents lists those that hold offsets of [from, to), as far as they are visible, in offset order.
+	Extents(p topic.Partition, from, to topic.Offset) []index.Entry
 }
 
 // Engine is one agent's picture of the cluster. All methods may be called concurrently unless they say otherwise.
@@ -63,6 +69,10 @@ type Engine struct {
 	state    atomic.Pointer[control.State]
 	observer atomic.Pointer[Observer]
 	journal  topic.JournalID // set by Boot
+	log      Log             // set by Boot
+	mirror   mirror
+	past     past
+	reader   reader
 
 	turn chan struct{}   // capacity 1: held by the one who proposes or applies control numbers
 	life context.Context // of proposals, which outlive those who wait for them
@@ -82,6 +92,9 @@ type Engine struct {
 // New makes an engine that knows nothing yet. Stop ends it.
 func New(cfg Config, store objectstore.Store, meta metadata.Store) *Engine {
 	e := &Engine{cfg: cfg, store: store, meta: meta, turn: make(chan struct{}, 1), kick: make(chan struct{}, 1), bell: make(chan struct{}, 1)}
+	e.mirror.init()
+	e.past.init()
+	e.reader.init()
 	e.life, e.end = context.WithCancel(context.Background())
 	e.state.Store(control.New())
 	return e

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/odradek/odradek/control"
+	"github.com/odradek/odradek/index"
 	"github.com/odradek/odradek/metadata"
 	"github.com/odradek/odradek/objectstore"
 	"github.com/odradek/odradek/recordbatch"
@@ -24,21 +25,41 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// ledger is a Log that checks that extents meet, and what the test's owner wrote.
+// ledger is a Log that checks that extents meet, in whatever order they come.
 type ledger struct {
-	mu   sync.Mutex
-	ends map[topic.Partition]topic.Offset
+	mu    sync.Mutex
+	index *index.Index
 }
 
-func newLedger() *ledger { return &ledger{ends: make(map[topic.Partition]topic.Offset)} }
+func newLedger() *ledger { return &ledger{index: index.New()} }
 
-func (l *ledger) Add(_ topic.JournalID, _ topic.Slot, extents []segment.Extent) error {
+func (l *ledger) Add(j topic.JournalID, slot topic.Slot, extents []segment.Extent) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, x := range extents {
-		l.ends[x.Partition] = x.Next
+		if _, err := l.index.Insert(x.Partition, index.NewEntry(j, slot, x)); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+func (l *ledger) Bounds(p topic.Partition) (start, end topic.Offset) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.index.Start(p), l.index.End(p)
+}
+
+func (l *ledger) Extents(p topic.Partition, from, to topic.Offset) []index.Entry {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var out []index.Entry
+	for x := range l.index.From(p, from) {
+		if x.Base < to {
+			out = append(out, x)
+		}
+	}
+	return out
 }
 
 // owner is an engine that has booted, and the slots it writes.

@@ -1,0 +1,466 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/odradek/odradek/metadata"
+	"github.com/odradek/odradek/segment"
+	"github.com/odradek/odradek/topic"
+)
+
+const (
+	mirrorEvery   = 500 * time.Millisecond // reads come at least so often, whatever the doorbell says
+	mirrorPause   = 25 * time.Millisecond  // between reads that the doorbell asks for: with many agents it hardly rests
+	mirrorTimeout = 5 * time.Second        // of one read of Redis
+	mirrorAtOnce  = 1024                   // segments asked for in one read of Redis, all journals together
+	mirrorLeast   = 8                      // and of one journal
+	sealedRetry   = time.Second            // after the bucket did not answer
+)
+
+// errUnmirrored says that the index of others cannot be read from Redis: no era was ever named.
+var errUnmirrored = fmt.Errorf("no era was named yet: %w", metadata.ErrNotOpen)
+
+// mirror is how far the index in memory follows the journals of others: those that are open, and those that the control
+// state calls sealed, up to their seal. Safe for concurrent use.
+type mirror struct {
+	bell   chan struct{} // there is news in Redis; capacity 1
+	sealed chan struct{} // sealed journals may be behind; capacity 1
+	turn   chan struct{} // held by the one who reads Redis; capacity 1
+
+	mu       sync.Mutex // guards all below, and what followed says of it
+	journals map[topic.JournalID]*followed
+	done     map[topic.JournalID]struct{} // sealed ones that are mirrored to the seal
+	known    topic.Slot                   // control numbers below are in journals
+	mirrored time.Time                    // a read of Redis that began then is in the index in memory
+	failed   time.Time                    // a read of Redis that began then came to nothing,
+	why      error                        // for this reason
+	changed  chan struct{}                // closed and made anew when something was mirrored
+}
+
+// followed is a journal of another agent. next only rises, and whoever raises it has taken in every slot between.
+type followed struct {
+	id      topic.JournalID
+	reading chan struct{}                    // held by the one who reads its footers; capacity 1
+	trim    topic.Slot                       // the first slot that is not in manifests
+	next    topic.Slot                       // every slot below is in the index in memory; guarded by mirror.mu
+	ends    map[topic.Partition]topic.Offset // of what it wrote below next; guarded by mirror.mu
+	over    bool                             // the control state calls it sealed at seal; guarded by mirror.mu
+	seal    topic.Slot
+}
+
+func (m *mirror) init() {
+	m.bell, m.sealed, m.turn = make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{}, 1)
+	m.journals, m.done = make(map[topic.JournalID]*followed), make(map[topic.JournalID]struct{})
+	m.changed = make(chan struct{})
+}
+
+// whole notes journals that were read to their end.
+func (m *mirror) whole(js []ended) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, j := range js {
+		m.done[j.journal.ID] = struct{}{}
+		delete(m.journals, j.journal.ID)
+	}
+}
+
+// tell wakes those who wait for something to be mirrored. The lock is held.
+func (m *mirror) tell() {
+	close(m.changed)
+	m.changed = make(chan struct{})
+}
+
+// follow brings the journals followed to the control state, and lists them. The lock is held.
+func (e *Engine) follow() []*followed {
+	m, s := &e.mirror, e.State()
+	if m.known != s.Next() {
+		m.known = s.Next()
+		for j := range s.Journals() {
+			if _, done := m.done[j.ID]; done || j.ID == e.journal {
+				continue
+			}
+			f := m.journals[j.ID]
+			if f == nil {
+				f = &followed{
+					id: j.ID, reading: make(chan struct{}, 1), trim: j.Trim, next: j.Trim,
+					ends: make(map[topic.Partition]topic.Offset),
+				}
+				m.journals[j.ID] = f
+			}
+			f.over, f.seal = j.Sealed, j.SealSlot
+		}
+	}
+	all := make([]*followed, 0, len(m.journals))
+	for id, f := range m.journals {
+		if f.over && f.next >= f.seal {
+			m.done[id] = struct{}{}
+			delete(m.journals, id)
+			continue
+		}
+		all = append(all, f)
+	}
+	return all
+}
+
+// following gives one journal, nil if there is nothing to follow of it.
+func (e *Engine) following(id topic.JournalID) *followed {
+	e.mirror.mu.Lock()
+	defer e.mirror.mu.Unlock()
+	e.follow()
+	return e.mirror.journals[id]
+}
+
+func (m *mirror) next(f *followed) topic.Slot {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return f.next
+}
+
+// Mirror keeps the index in memory current for the journals of others until ctx ends: from Redis, and, for journals that
+// are sealed, from their footers, so that a takeover needs no Redis.
+func (e *Engine) Mirror(ctx context.Context) error {
+	if e.cfg.Alone {
+		<-ctx.Done()
+		return context.Cause(ctx)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var parts sync.WaitGroup
+	defer parts.Wait()
+	defer cancel()
+	parts.Go(func() {
+		_ = e.meta.Listen(ctx, func(k metadata.Kinds) {
+			if k&metadata.KindIndex != 0 {
+				ring(e.mirror.bell)
+			}
+		}) // ends with ctx; a lost doorbell costs half a second
+	})
+	parts.Go(func() { e.mirrorSealed(ctx) })
+	away := false
+	for {
+		err := e.SyncIndex(ctx, time.Now())
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err != nil && !away {
+			slog.WarnContext(ctx, "new records of other agents are not seen for now", "error", err)
+		}
+		away = err != nil
+		ring(e.mirror.sealed)
+		if err := pause(ctx, mirrorPause, nil); err != nil {
+			return err
+		}
+		if err := pause(ctx, mirrorEvery-mirrorPause, e.mirror.bell); err != nil {
+			return err
+		}
+	}
+}
+
+func ring(bell chan struct{}) {
+	select {
+	case bell <- struct{}{}:
+	default:
+	}
+}
+
+// pause waits until d is over, woken is, or ctx ends.
+func pause(ctx context.Context, d time.Duration, woken <-chan struct{}) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-woken:
+	case <-t.C:
+	}
+	return nil
+}
+
+// SyncIndex returns when a read of Redis that began at asked or later is in the index in memory: what any agent had
+// indexed by then is visible here. One read serves all that wait. Errors: those of metadata.Index.Segments; then
+// Redis says nothing, and what is visible may be behind.
+func (e *Engine) SyncIndex(ctx context.Context, asked time.Time) error {
+	m := &e.mirror
+	for {
+		if settled, err := m.since(asked); settled {
+			return err
+		}
+		select {
+		case m.turn <- struct{}{}:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		settled, err := m.since(asked)
+		if !settled {
+			began := time.Now()
+			err = e.readRedis(ctx)
+			if ctx.Err() == nil { // else it is about who asked, not about Redis
+				m.note(began, err)
+			}
+		}
+		<-m.turn
+		if ctx.Err() != nil && !settled {
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// since says whether a read that began at asked or later has ended, and how.
+func (m *mirror) since(asked time.Time) (settled bool, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch {
+	case !m.mirrored.IsZero() && !m.mirrored.Before(asked):
+		return true, nil
+	case !m.failed.IsZero() && !m.failed.Before(asked):
+		return true, m.why
+	}
+	return false, nil
+}
+
+func (m *mirror) note(began time.Time, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err != nil {
+		m.failed, m.why = began, err
+		return
+	}
+	m.mirrored = began
+}
+
+// readable says whether Redis answered the last time it was asked.
+func (m *mirror) readable() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.mirrored.After(m.failed)
+}
+
+// readRedis mirrors what the open era holds of the journals of others. The caller has the turn. Redis itself checks that
+// the era is open and that it is the one which the newest ERA names (C1, R3); else nothing is read.
+func (e *Engine) readRedis(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, mirrorTimeout)
+	defer cancel()
+	newest, ok := e.State().NewestEra()
+	if !ok {
+		return errUnmirrored
+	}
+	m := &e.mirror
+	m.mu.Lock()
+	all := e.follow()
+	m.mu.Unlock()
+	for first := true; first || len(all) > 0; first = false {
+		cursors := make([]metadata.Cursor, len(all))
+		for i, f := range all {
+			cursors[i] = metadata.Cursor{Journal: f.id, From: m.next(f)}
+		}
+		limit := max(mirrorLeast, mirrorAtOnce/max(1, len(all)))
+		segments, err := e.meta.Segments(ctx, pinOf(newest), cursors, limit)
+		if err != nil {
+			return err
+		}
+		var more []*followed
+		for _, f := range all {
+			n := 0
+			for n < len(segments) && segments[n].Journal == f.id {
+				n++
+			}
+			if err := e.mirrorSegments(ctx, f, segments[:n]); err != nil {
+				return err
+			}
+			if segments = segments[n:]; n == limit {
+				more = append(more, f)
+			}
+		}
+		all = more
+	}
+	return nil
+}
+
+// mirrorSegments takes in what Redis holds of a journal. Slots that it was loaded without lie below those that count: they
+// are read from the bucket (I6).
+func (e *Engine) mirrorSegments(ctx context.Context, f *followed, segments []metadata.Segment) error {
+	for _, s := range segments {
+		if next := e.mirror.next(f); s.Slot > next {
+			if err := e.mirrorFooters(ctx, f, next, s.Slot); err != nil {
+				return err
+			}
+		}
+		e.mirrorSlot(f, s.Slot, s.Extents)
+	}
+	return nil
+}
+
+// mirrorFooters takes in the slots [from, to) of a journal, which count, from the bucket.
+func (e *Engine) mirrorFooters(ctx context.Context, f *followed, from, to topic.Slot) error {
+	return e.slots(ctx, f.id, from, to, func(x segment.SlotExtents) error {
+		e.mirrorSlot(f, x.Slot, x.Extents)
+		return nil
+	})
+}
+
+// mirrorSlot takes in one slot that counts, all below it being in already.
+func (e *Engine) mirrorSlot(f *followed, slot topic.Slot, extents []segment.Extent) {
+	extents = present(e.State(), extents)
+	if err := e.log.Add(f.id, slot, extents); err != nil {
+		// The log contradicts its index in memory: our own defect. A restart reads all of it from the bucket.
+		slog.Error("slot of another agent not visible", "journal", f.id.String(), "slot", slot, "error", err)
+	}
+	m := &e.mirror
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, x := range extents {
+		f.ends[x.Partition] = max(f.ends[x.Partition], x.Next)
+	}
+	f.next = max(f.next, slot+1)
+	m.tell()
+}
+
+// mirrorSealed reads, until ctx ends, what is missing of journals that the control state calls sealed: all slots below
+// the seal count (I2), whatever Redis knows of them.
+func (e *Engine) mirrorSealed(ctx context.Context) {
+	m := &e.mirror
+	for {
+		var retry <-chan time.Time
+		m.mu.Lock()
+		all := e.follow()
+		m.mu.Unlock()
+		for _, f := range all {
+			if err := e.readSealed(ctx, f); err != nil && ctx.Err() == nil {
+				slog.WarnContext(ctx, "sealed journal not read", "journal", f.id.String(), "error", err)
+				retry = time.After(sealedRetry)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-m.sealed:
+		case <-retry:
+		}
+	}
+}
+
+// readSealed mirrors a journal to its seal, if the control state names one.
+func (e *Engine) readSealed(ctx context.Context, f *followed) error {
+	m := &e.mirror
+	m.mu.Lock()
+	over, seal := f.over, f.seal
+	m.mu.Unlock()
+	if !over {
+		return nil
+	}
+	if err := f.take(ctx); err != nil {
+		return err
+	}
+	defer f.give()
+	if next := m.next(f); next < seal {
+		return e.mirrorFooters(ctx, f, next, seal)
+	}
+	return nil
+}
+
+func (f *followed) take(ctx context.Context) error {
+	select {
+	case f.reading <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (f *followed) give() { <-f.reading }
+
+// readToSeal gives where the partitions of a journal end whose slot seal holds a seal: all slots below it count. It needs
+// no Redis, and mirrors the journal by the way. Of one that the control state calls sealed already it may say nothing:
+// there is nothing left to give away.
+func (e *Engine) readToSeal(ctx context.Context, j topic.JournalID, seal topic.Slot) (map[topic.Partition]topic.Offset, error) {
+	if j == e.journal {
+		return e.ownEnds(ctx, seal)
+	}
+	f := e.following(j)
+	if f == nil {
+		return nil, nil
+	}
+	if err := f.take(ctx); err != nil {
+		return nil, err
+	}
+	defer f.give()
+	from := e.mirror.next(f)
+	ends, listed, err := e.summaryEnds(ctx, j, f.trim, seal)
+	if err != nil {
+		return nil, err
+	}
+	// What lies above the last summary is read from the bucket even if Redis told of it: the base of an epoch rests on it.
+	err = e.slots(ctx, j, min(from, listed), seal, func(x segment.SlotExtents) error {
+		e.mirrorSlot(f, x.Slot, x.Extents)
+		for _, y := range x.Extents {
+			if x.Slot >= listed {
+				ends[y.Partition] = y.Next
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	e.mirror.mu.Lock()
+	defer e.mirror.mu.Unlock()
+	for p, end := range f.ends {
+		if _, ok := ends[p]; !ok { // given away before the summary, and not written since
+			ends[p] = end
+		}
+	}
+	return ends, nil
+}
+
+// ownEnds is readToSeal for this agent's own journal: what counts was made visible as it came to count, but perhaps for
+// its last slots.
+func (e *Engine) ownEnds(ctx context.Context, seal topic.Slot) (map[topic.Partition]topic.Offset, error) {
+	from := e.index.counted()
+	ends := make(map[topic.Partition]topic.Offset)
+	for _, a := range e.State().PartitionsOf(e.journal) {
+		_, ends[a.Partition] = e.log.Bounds(a.Partition)
+	}
+	return ends, e.slots(ctx, e.journal, min(from, seal), seal, func(x segment.SlotExtents) error {
+		for _, y := range x.Extents {
+			ends[y.Partition] = max(ends[y.Partition], y.Next)
+		}
+		return nil
+	})
+}
+
+// summaryEnds gives what the last summary below seal says of where partitions end, and the first slot above it.
+func (e *Engine) summaryEnds(ctx context.Context, j topic.JournalID, trim, seal topic.Slot) (map[topic.Partition]topic.Offset, topic.Slot, error) {
+	ends := make(map[topic.Partition]topic.Offset)
+	above := seal - seal%segment.SummaryEvery
+	if above <= trim {
+		return ends, trim, nil
+	}
+	last, err := readFooter(ctx, e.store, j, above-1)
+	if err != nil {
+		return nil, 0, err
+	}
+	if last.Summary == nil {
+		return ends, trim, nil
+	}
+	for _, p := range last.Summary.Ends {
+		ends[p.Partition] = p.Next
+	}
+	return ends, above, nil
+}
+
+// countedOf says up to where slots of a journal are known to count here.
+func (e *Engine) countedOf(j topic.JournalID) topic.Slot {
+	if j == e.journal {
+		return e.index.counted()
+	}
+	if f := e.following(j); f != nil {
+		return e.mirror.next(f)
+	}
+	if known, ok := e.State().Journal(j); ok && known.Sealed {
+		return known.SealSlot
+	}
+	return 0
+}
