@@ -147,3 +147,6 @@ func FreeAddr(t testing.TB) string {
 	t.Fatal("no free port on loopback")
 	return ""
 }
+
+// Scrape is the sum of a metric over its labels, of whatever answers on an HTTP address.
+func Scrape(addr, name string) (float64, error) { return scrape(addr, name, nil) }
