@@ -1,0 +1,204 @@
+package traffic
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
+
+	"github.com/odradek/odradek/test/chaos/history"
+)
+
+// Reader fetches from one agent and no other, with the agent's own zone as rack.
+type Reader struct {
+	target Target
+	client *kgo.Client
+}
+
+// Ask is a partition and the offset to fetch from.
+type Ask struct {
+	history.Partition
+	From int64
+}
+
+// Answer is what an agent had of a partition.
+type Answer struct {
+	Ask
+	Watermark int64
+	Records   []history.Record
+	Served    bool // false if the agent named another to fetch from
+	Err       error
+}
+
+// OutOfRange reports whether the fetch offset was refused.
+func (a Answer) OutOfRange() bool { return errors.Is(a.Err, kerr.OffsetOutOfRange) }
+
+// NewReader makes a reader of an agent. It speaks the last version of Fetch that names topics.
+func NewReader(target Target) (*Reader, error) {
+	c, err := kgo.NewClient(kgo.SeedBrokers(target.Addr), kgo.MaxVersions(kversion.V3_0_0()), kgo.ClientID("reader"),
+		kgo.DialTimeout(2*time.Second), kgo.RequestRetries(0), kgo.RequestTimeoutOverhead(3*time.Second))
+	if err != nil {
+		return nil, err
+	}
+	return &Reader{target, c}, nil
+}
+
+// Close ends the reader's connections.
+func (r *Reader) Close() { r.client.Close() }
+
+// Fetch asks for at most so many bytes of each partition, whole batches.
+func (r *Reader) Fetch(ctx context.Context, asks []Ask, bytes int32) ([]Answer, error) {
+	req := kmsg.NewPtrFetchRequest()
+	req.ReplicaID, req.MaxWaitMillis, req.MinBytes, req.MaxBytes, req.SessionEpoch, req.Rack = -1, 100, 0, 64<<20, -1, r.target.Zone
+	from := make(map[history.Partition]int64, len(asks))
+	for _, a := range asks {
+		from[a.Partition] = a.From
+		if n := len(req.Topics); n == 0 || req.Topics[n-1].Topic != a.Topic {
+			topic := kmsg.NewFetchRequestTopic()
+			topic.Topic = a.Topic
+			req.Topics = append(req.Topics, topic)
+		}
+		part := kmsg.NewFetchRequestTopicPartition()
+		part.Partition, part.FetchOffset, part.PartitionMaxBytes, part.CurrentLeaderEpoch = a.Index, a.From, bytes, -1
+		at := &req.Topics[len(req.Topics)-1]
+		at.Partitions = append(at.Partitions, part)
+	}
+	got, err := r.client.SeedBrokers()[0].Request(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	resp := got.(*kmsg.FetchResponse)
+	if err := kerr.ErrorForCode(resp.ErrorCode); err != nil {
+		return nil, err
+	}
+	var out []Answer
+	for _, rt := range resp.Topics {
+		for i := range rt.Partitions {
+			rp := &rt.Partitions[i]
+			p := history.Partition{Topic: rt.Topic, Index: rp.Partition}
+			a := Answer{Ask: Ask{p, from[p]}, Watermark: rp.HighWatermark, Err: kerr.ErrorForCode(rp.ErrorCode), Served: rp.PreferredReadReplica < 0}
+			if a.Err == nil && a.Served {
+				fp, _ := kgo.ProcessFetchPartition(kgo.ProcessFetchPartitionOpts{Topic: rt.Topic, Partition: rp.Partition, Offset: a.From}, rp,
+					kgo.DefaultDecompressor(), nil)
+				a.Err = fp.Err
+				for _, rec := range fp.Records {
+					a.Records = append(a.Records, history.Record{Offset: rec.Offset, Value: history.FromBody(rec.Value), Epoch: rec.LeaderEpoch})
+				}
+			}
+			out = append(out, a)
+		}
+	}
+	return out, nil
+}
+
+// ReadTo reads partitions from offset 0 up to their ends. What the agent did not serve before the limit is left out, and
+// the error says why.
+func (r *Reader) ReadTo(ctx context.Context, ends map[history.Partition]int64, limit time.Duration) (map[history.Partition][]history.Record, error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	out := make(map[history.Partition][]history.Record)
+	var errs []error
+	for _, p := range slices.SortedFunc(maps.Keys(ends), compare) {
+		records, err := r.readOne(ctx, p, ends[p])
+		if err != nil {
+			errs = append(errs, err)
+		}
+		if err == nil || len(records) > 0 {
+			out[p] = records
+		}
+	}
+	return out, errors.Join(errs...)
+}
+
+func (r *Reader) readOne(ctx context.Context, p history.Partition, end int64) ([]history.Record, error) {
+	records := []history.Record{}
+	var last error
+	for from := int64(0); from < end; {
+		if ctx.Err() != nil {
+			return records, fmt.Errorf("%s: %s/%d at %d of %d: %w", r.target.Name, p.Topic, p.Index, from, end, errors.Join(ctx.Err(), last))
+		}
+		ask, cancel := context.WithTimeout(ctx, 5*time.Second)
+		answers, err := r.Fetch(ask, []Ask{{p, from}}, 4<<20)
+		cancel()
+		if err == nil && len(answers) == 1 {
+			a := answers[0]
+			err = a.Err
+			if err == nil && !a.Served {
+				err = errors.New("named another agent to read from")
+			}
+			if err == nil && len(a.Records) > 0 {
+				records = append(records, a.Records...)
+				from = a.Records[len(a.Records)-1].Offset + 1
+				continue
+			}
+		}
+		last = err
+		wait(ctx, 100*time.Millisecond)
+	}
+	return records, nil
+}
+
+func compare(x, y history.Partition) int {
+	if x.Topic != y.Topic {
+		if x.Topic < y.Topic {
+			return -1
+		}
+		return 1
+	}
+	return int(x.Index - y.Index)
+}
+
+// Ends asks for the ends of all partitions of topics, again and again until each is told.
+func Ends(ctx context.Context, admin *kadm.Client, topics map[string]int32, limit time.Duration) (map[history.Partition]int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	for {
+		ask, stop := context.WithTimeout(ctx, askTime)
+		listed, err := admin.ListEndOffsets(ask, slices.Sorted(maps.Keys(topics))...)
+		stop()
+		ends := make(map[history.Partition]int64)
+		listed.Each(func(o kadm.ListedOffset) {
+			if o.Err == nil && o.Offset >= 0 {
+				ends[history.Partition{Topic: o.Topic, Index: o.Partition}] = o.Offset
+			} else {
+				err = o.Err
+			}
+		})
+		want := 0
+		for _, n := range topics {
+			want += int(n)
+		}
+		if len(ends) == want {
+			return ends, nil
+		}
+		if !wait(ctx, 100*time.Millisecond) {
+			return ends, fmt.Errorf("ends of %d of %d partitions: %w", len(ends), want, err)
+		}
+	}
+}
+
+// ReadAll reads everything of the topics from every target, and gives why something was not served.
+func ReadAll(ctx context.Context, targets []Target, ends map[history.Partition]int64, limit time.Duration) (map[string]map[history.Partition][]history.Record, error) {
+	out := make(map[string]map[history.Partition][]history.Record)
+	var errs []error
+	for _, target := range targets {
+		r, err := NewReader(target)
+		if err != nil {
+			return nil, err
+		}
+		out[target.Name], err = r.ReadTo(ctx, ends, limit)
+		r.Close()
+		if err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return out, errors.Join(errs...)
+}

@@ -1,0 +1,74 @@
+package traffic
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/odradek/odradek/test/chaos/history"
+)
+
+// Watch waits for the first ack (acks=all) on every partition of a record that was sent after it began.
+type Watch struct {
+	t     *Traffic
+	from  time.Duration
+	first map[history.Partition]time.Duration // guarded by t.mu
+	full  chan struct{}                       // closed when every partition has one
+	want  int
+}
+
+// Watch begins now.
+func (t *Traffic) Watch() *Watch {
+	parts := t.Partitions()
+	w := &Watch{t: t, from: t.log.Now(), first: make(map[history.Partition]time.Duration), full: make(chan struct{}), want: len(parts)}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.watches[w] = true
+	return w
+}
+
+// ack notes an ack; t.mu is held.
+func (w *Watch) ack(e history.Event) {
+	if e.Acks != -1 || e.Start < w.from || w.t.c.Topics[e.Topic] <= e.Index {
+		return
+	}
+	if _, known := w.first[e.Partition]; known || len(w.first) == w.want {
+		return
+	}
+	w.first[e.Partition] = e.End
+	if len(w.first) == w.want {
+		close(w.full)
+	}
+}
+
+// Wait gives the time from the beginning of the watch until every partition had its ack, or an error that names one that
+// has none after a limit. The watch is over then.
+func (w *Watch) Wait(ctx context.Context, limit time.Duration) (time.Duration, error) {
+	defer func() {
+		w.t.mu.Lock()
+		defer w.t.mu.Unlock()
+		delete(w.t.watches, w)
+	}()
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-w.full:
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	case <-timer.C:
+	}
+	w.t.mu.Lock()
+	defer w.t.mu.Unlock()
+	if len(w.first) < w.want {
+		for _, p := range w.t.Partitions() {
+			if _, ok := w.first[p]; !ok {
+				return 0, fmt.Errorf("no ack on %d of %d partitions after %v, one is %s/%d", w.want-len(w.first), w.want, limit, p.Topic, p.Index)
+			}
+		}
+	}
+	last := w.from
+	for _, at := range w.first {
+		last = max(last, at)
+	}
+	return last - w.from, nil
+}
