@@ -2,7 +2,9 @@ package agent
 
 import (
 	"context"
+	"maps"
 	"slices"
+	"sync"
 
 	"github.com/odradek/odradek/agent/api"
 	"github.com/odradek/odradek/agent/cluster"
@@ -14,13 +16,21 @@ import (
 type apiCluster struct{ s *session }
 
 // State implements api.Cluster.
-func (c *apiCluster) State() api.State { return picture{c.s.cluster.State()} }
+func (c *apiCluster) State() api.State {
+	return picture{c.s.cluster.State(), sync.OnceValue(func() zones { return zonesOf(c.s.live()) })}
+}
+
+// CatchUp implements api.Cluster.
+func (c *apiCluster) CatchUp(ctx context.Context) error { return c.s.cluster.CatchUp(ctx) }
 
 // NodeID implements api.Cluster.
 func (c *apiCluster) NodeID() int32 { return c.s.cluster.NodeID() }
 
 // picture is one control state as agent/api's State.
-type picture struct{ s *control.State }
+type picture struct {
+	s     *control.State
+	zones func() zones // where the agents were that lived then
+}
 
 // Info implements api.State.
 func (p picture) Info() api.ClusterInfo {
@@ -85,6 +95,22 @@ func (p picture) Owner(part topic.Partition) (api.Owner, bool) {
 		o.NodeID = j.NodeID
 	}
 	return o, true
+}
+
+// Readers implements api.State.
+func (p picture) Readers(part topic.Partition) []int32 {
+	a, ok := p.s.Owner(part)
+	owner, open := p.s.Journal(a.Journal)
+	if !ok || !open {
+		return nil
+	}
+	var nodes []int32
+	for _, zone := range slices.Sorted(maps.Keys(p.zones())) {
+		if node, ok := p.zones().nearest(part, zone); ok && zone != owner.Zone && node != owner.NodeID {
+			nodes = append(nodes, node)
+		}
+	}
+	return nodes
 }
 
 // apiAdmin is cluster as agent/api's Admin.

@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/odradek/odradek/agent/api"
@@ -36,74 +35,18 @@ func (p apiPending) Wait(ctx context.Context) (api.Appended, error) {
 	return api.Appended{Base: r.Base, LogAppendTime: r.AppendTime, LogStart: r.LogStart}, err
 }
 
-// owned says what keeps this agent from answering for a partition, by the control state.
-func (s *session) owned(p topic.Partition) error {
-	switch a, ok := s.cluster.State().Owner(p); {
-	case !ok:
-		return api.ErrUnknownPartition
-	case a.Journal != s.journal:
-		return ingest.ErrNotOwner
-	}
-	return nil
-}
-
 // unproved is the answer of an owner that could not prove in time that it still is one (O1).
 func unproved(err error) error { return fmt.Errorf("%w: %w", api.ErrUnproved, err) }
-
-// apiReader is fetch as agent/api's Reader.
-type apiReader struct{ s *session }
-
-// Read implements api.Reader. OFFSET_OUT_OF_RANGE leaves this agent only after a proof that it owns the partition (O1).
-func (r *apiReader) Read(ctx context.Context, q api.ReadRequest) []api.ReadResult {
-	out := make([]api.ReadResult, len(q.Parts))
-	in := fetch.Request{MaxWait: q.MaxWait, MinBytes: q.MinBytes, MaxBytes: q.MaxBytes, Room: q.Room}
-	var at []int
-	for i, p := range q.Parts {
-		if out[i].Err = r.s.owned(p.Partition); out[i].Err != nil {
-			out[i].HighWatermark, out[i].LastStable, out[i].LogStart = -1, -1, -1
-			in.MaxWait = 0
-			continue
-		}
-		at = append(at, i)
-		in.Parts = append(in.Parts, fetch.Part{Partition: p.Partition, Offset: p.Offset, MaxBytes: p.MaxBytes})
-	}
-	if len(in.Parts) == 0 && in.MaxWait == 0 {
-		return out
-	}
-	proved := false
-	for i, res := range r.s.fetch.Read(ctx, in) {
-		o := api.ReadResult{
-			Records: res.Records, HighWatermark: res.HighWatermark, LastStable: res.HighWatermark, LogStart: res.LogStart,
-			Err: res.Err,
-		}
-		if errors.Is(res.Err, fetch.ErrOutOfRange) {
-			if !proved {
-				if err := r.s.slots.Proof(ctx); err != nil {
-					o.Err = unproved(err)
-				}
-				proved = errors.Is(o.Err, res.Err)
-			}
-			if start, end := r.s.fetch.Bounds(in.Parts[i].Partition); in.Parts[i].Offset >= start && in.Parts[i].Offset <= end {
-				o.Err, o.HighWatermark, o.LastStable, o.LogStart = nil, end, end, start // it counts by now
-			}
-		}
-		out[at[i]] = o
-	}
-	return out
-}
 
 // apiOffsets answers look-ups of offsets.
 type apiOffsets struct{ s *session }
 
-// Lookup implements api.Offsets. One proof serves all queries.
+// Lookup implements api.Offsets.
 func (o *apiOffsets) Lookup(ctx context.Context, queries []api.OffsetQuery) []api.OffsetFound {
 	out := make([]api.OffsetFound, len(queries))
-	proof := o.s.slots.Proof(ctx)
+	decides := o.decides(ctx, len(queries), func(i int) topic.Partition { return queries[i].Partition })
 	for i, q := range queries {
-		err := o.s.owned(q.Partition)
-		if err == nil && proof != nil {
-			err = unproved(proof)
-		}
+		err := decides(q.Partition)
 		if err == nil {
 			out[i], err = o.lookup(ctx, q)
 		}
@@ -112,6 +55,25 @@ func (o *apiOffsets) Lookup(ctx context.Context, queries []api.OffsetQuery) []ap
 		}
 	}
 	return out
+}
+
+// decides gives what says whether this agent may decide about one of n partitions, each of which was asked about before
+// the call (O1): its journal was unsealed since, and it has not released the partition. One proof serves all, and none
+// is made where nothing is owned.
+func (o *apiOffsets) decides(ctx context.Context, n int, at func(int) topic.Partition) func(topic.Partition) error {
+	var proof error
+	for i := range n {
+		if o.s.owned(at(i)) == nil {
+			proof = o.s.proved(ctx)
+			break
+		}
+	}
+	return func(p topic.Partition) error {
+		if err := o.s.owned(p); err != nil || proof == nil {
+			return err
+		}
+		return unproved(proof)
+	}
 }
 
 func (o *apiOffsets) lookup(ctx context.Context, q api.OffsetQuery) (api.OffsetFound, error) {
@@ -149,12 +111,9 @@ func (o *apiOffsets) epochAt(p topic.Partition, offset topic.Offset) topic.Epoch
 // EpochEnds implements api.Offsets, from the assignments (C3).
 func (o *apiOffsets) EpochEnds(ctx context.Context, queries []api.EpochQuery) []api.EpochEnd {
 	out := make([]api.EpochEnd, len(queries))
-	proof := o.s.slots.Proof(ctx)
+	decides := o.decides(ctx, len(queries), func(i int) topic.Partition { return queries[i].Partition })
 	for i, q := range queries {
-		out[i] = api.EpochEnd{Epoch: -1, End: -1, Err: o.s.owned(q.Partition)}
-		if out[i].Err == nil && proof != nil {
-			out[i].Err = unproved(proof)
-		}
+		out[i] = api.EpochEnd{Epoch: -1, End: -1, Err: decides(q.Partition)}
 		if out[i].Err != nil {
 			continue
 		}

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/odradek/odradek/agent/cluster"
+	"github.com/odradek/odradek/agent/fetch"
 	"github.com/odradek/odradek/agent/ops"
 	"github.com/odradek/odradek/agent/place"
 	"github.com/odradek/odradek/agent/settings"
@@ -58,6 +59,7 @@ type agent struct {
 	pending  *semaphore.Weighted // bytes admitted that do not count yet
 	place    place.Place
 	opened   map[topic.JournalID]bool // journals opened by this process
+	shown    fetch.Shown
 	current  health
 }
 

@@ -44,6 +44,7 @@ func (n *news) take() (load bool, deleted []string) {
 
 // Applied implements cluster.Observer: ingest and fetch learn of topics and settings before anyone acts on them.
 func (s *session) Applied(before, after *control.State, records []control.Record, outcomes []control.Outcome) {
+	defer s.changedHands(before, after, records, outcomes)
 	for i, r := range records {
 		if outcomes[i].Void {
 			continue

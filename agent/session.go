@@ -53,6 +53,8 @@ type session struct {
 	groups  *group.Coordinator
 	copies  *copies.Writer // nil with the index in memory
 	news    *news          // what control records ask of parts that may block
+	turns   turnover       // of partitions that were lost
+	moves   moves          // that were asked for
 
 	life       context.Context // of the session's goroutines; set by run before any starts
 	background sync.WaitGroup  // loads of groups

@@ -12,7 +12,7 @@ import (
 func (s *session) engines() api.Engines {
 	return api.Engines{
 		Log: &apiLog{s}, Reader: &apiReader{s}, Offsets: &apiOffsets{s}, Cluster: &apiCluster{s}, Admin: &apiAdmin{s},
-		Coordinators: &coordinators{s}, Groups: s.groups,
+		Coordinators: &coordinators{s}, Groups: s.groups, Moves: &apiMoves{s}, Holdings: &apiHoldings{s},
 	}
 }
 

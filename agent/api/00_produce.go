@@ -97,7 +97,6 @@ func (p *producing) answer(ctx context.Context) (kmsg.Response, error) {
 			}
 		}
 	}
-	hints := leaders{state: p.rt.Cluster.State()}
 	for _, e := range p.entries {
 		rp, err := p.wait(wait, e)
 		if err != nil && ctx.Err() != nil {
@@ -107,11 +106,6 @@ func (p *producing) answer(ctx context.Context) (kmsg.Response, error) {
 		if p.acks == 0 && rp.ErrorCode != 0 {
 			return nil, fmt.Errorf("%w: produce: %w", ErrNoReply, kerr.ErrorForCode(rp.ErrorCode))
 		}
-		if p.c.version >= 10 && isLeaderError(rp.ErrorCode) {
-			if o, ok := hints.hint(e.id); ok {
-				rp.CurrentLeader.LeaderID, rp.CurrentLeader.LeaderEpoch = o.NodeID, int32(o.Epoch)
-			}
-		}
 		resp.Topics[e.topic].Partitions = append(resp.Topics[e.topic].Partitions, rp)
 	}
 	if p.acks == 0 {
@@ -120,10 +114,31 @@ func (p *producing) answer(ctx context.Context) (kmsg.Response, error) {
 		}
 		return nil, nil
 	}
+	p.hint(resp)
+	return resp, nil
+}
+
+// hint adds who owns what this agent does not (KIP-951). The control state is that after the waits: an owner that gave a
+// partition away meanwhile names the new one.
+func (p *producing) hint(resp *kmsg.ProduceResponse) {
+	if p.c.version < 10 {
+		return
+	}
+	hints := leaders{state: p.rt.Cluster.State(), self: p.rt.Cluster.NodeID()}
+	at := make([]int, len(resp.Topics)) // how many partitions of a topic were passed
+	for _, e := range p.entries {
+		rp := &resp.Topics[e.topic].Partitions[at[e.topic]]
+		at[e.topic]++
+		if !isLeaderError(rp.ErrorCode) {
+			continue
+		}
+		if o, ok := hints.hint(e.id, rp.ErrorCode); ok {
+			rp.CurrentLeader.LeaderID, rp.CurrentLeader.LeaderEpoch = o.NodeID, int32(o.Epoch)
+		}
+	}
 	for _, a := range hints.agents() {
 		resp.Brokers = append(resp.Brokers, kmsg.ProduceResponseBroker{NodeID: a.NodeID, Host: a.Host, Port: a.Port, Rack: rack(a)})
 	}
-	return resp, nil
 }
 
 // wait answers one partition; the error is that of its batch.

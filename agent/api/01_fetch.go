@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/odradek/odradek/topic"
@@ -20,11 +19,12 @@ type fetched struct {
 	records                             [][]byte
 	size                                int // bytes of records
 	leader                              Owner
-	hinted                              bool // leader is set
+	hinted                              bool  // leader is set
+	preferred                           int32 // node id of the agent to read from instead, 0 for none
 }
 
-// fetch answers on the writer, where it may wait for records. The client's rack is not used yet: every agent answers
-// from its own zone's cache or the bucket.
+// fetch answers on the writer, where it may wait for records. An owner sends clients of another zone to an agent of
+// theirs, and agents serve clients of their own zone whoever owns the partition (KIP-392).
 func (rt *Router) fetch(_ context.Context, c *call, req *kmsg.FetchRequest) (answer, error) {
 	return func(ctx context.Context) (kmsg.Response, error) {
 		resp := &fetchResponse{FetchResponse: kmsg.NewPtrFetchResponse()}
@@ -33,12 +33,11 @@ func (rt *Router) fetch(_ context.Context, c *call, req *kmsg.FetchRequest) (ans
 			resp.ErrorCode = code
 			return resp, nil
 		}
-		state := rt.Cluster.State()
-		answers := rt.read(ctx, c, req, state, fc.parts)
+		answers := rt.read(ctx, c, req, fc.parts)
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		hints := leaders{state: state}
+		hints := leaders{state: rt.Cluster.State(), self: rt.Cluster.NodeID()} // after the wait
 		for i := range answers {
 			hintLeader(&hints, c, &answers[i])
 		}
@@ -56,32 +55,27 @@ func (rt *Router) fetch(_ context.Context, c *call, req *kmsg.FetchRequest) (ans
 }
 
 // read asks the engine for the partitions that exist and fills in the errors of those that do not.
-func (rt *Router) read(ctx context.Context, c *call, req *kmsg.FetchRequest, state State, parts []fetchPart) []fetched {
+func (rt *Router) read(ctx context.Context, c *call, req *kmsg.FetchRequest, parts []fetchPart) []fetched {
 	r := ReadRequest{
 		MaxWait:  max(0, time.Duration(req.MaxWaitMillis)*time.Millisecond),
 		MinBytes: int(req.MinBytes),
 		MaxBytes: int(min(max(req.MaxBytes, 0), rt.fetchMaxBytes)),
 		Parts:    make([]ReadPart, 0, len(parts)),
+		Rack:     req.Rack,
 	}
+	l := locator{rt: rt, state: rt.Cluster.State()}
 	answers := make([]fetched, len(parts))
 	at := make([]int, 0, len(parts)) // at[i] is the index in parts of r.Parts[i]
 	for i, p := range parts {
 		answers[i] = fetched{key: p.key, highWatermark: -1, lastStable: -1, logStart: -1}
-		t, code := findTopic(state, c.version >= 13, p.key.id, p.key.name)
-		switch {
-		case code != 0:
-			answers[i].code = code
-		case p.key.index < 0 || p.key.index >= t.Partitions:
-			answers[i].code = kerr.UnknownTopicOrPartition.Code
-		default:
-			id := topic.Partition{Topic: t.ID, Index: p.key.index}
-			// Every negative epoch is none in a Fetch; elsewhere only -1 is, in Kafka too.
-			if answers[i].code = checkEpoch(state, id, max(p.currentEpoch, -1)); answers[i].code != 0 {
-				continue
-			}
-			r.Parts = append(r.Parts, ReadPart{Partition: id, Offset: topic.Offset(p.offset), MaxBytes: int(max(p.maxBytes, 0))})
-			at = append(at, i)
+		t, code := findTopic(l.state, c.version >= 13, p.key.id, p.key.name)
+		// Every negative epoch is none in a Fetch; elsewhere only -1 is, in Kafka too.
+		id, code := l.find(ctx, t, code, p.key.index, max(p.currentEpoch, -1))
+		if answers[i].code = code; code != 0 {
+			continue
 		}
+		r.Parts = append(r.Parts, ReadPart{Partition: id, Offset: topic.Offset(p.offset), MaxBytes: int(max(p.maxBytes, 0))})
+		at = append(at, i)
 	}
 	if len(r.Parts) == 0 {
 		return answers
@@ -120,7 +114,7 @@ func (a *fetched) fill(code int16, res ReadResult) {
 		return
 	}
 	a.highWatermark, a.lastStable, a.logStart = int64(res.HighWatermark), int64(res.LastStable), int64(res.LogStart)
-	a.records = res.Records
+	a.records, a.preferred = res.Records, res.Preferred
 	for _, r := range res.Records {
 		a.size += len(r)
 	}
@@ -145,7 +139,7 @@ func hintLeader(hints *leaders, c *call, a *fetched) {
 	if code != 0 {
 		return
 	}
-	a.leader, a.hinted = hints.hint(topic.Partition{Topic: t.ID, Index: a.key.index})
+	a.leader, a.hinted = hints.hint(topic.Partition{Topic: t.ID, Index: a.key.index}, a.code)
 }
 
 func onlyNews(news []bool, answers []fetched) []fetched {

@@ -26,7 +26,7 @@ const (
 func (rt *Router) listOffsets(_ context.Context, c *call, req *kmsg.ListOffsetsRequest) (answer, error) {
 	return func(ctx context.Context) (kmsg.Response, error) {
 		resp := kmsg.NewPtrListOffsetsResponse()
-		state := rt.Cluster.State()
+		l := locator{rt: rt, state: rt.Cluster.State()}
 		var queries []OffsetQuery
 		var at []place
 		seen := map[fetchKey]int{}
@@ -36,29 +36,30 @@ func (rt *Router) listOffsets(_ context.Context, c *call, req *kmsg.ListOffsetsR
 			}
 		}
 		for i, t := range req.Topics {
-			found, code := findTopic(state, false, topic.ID{}, t.Topic)
+			found, code := findTopic(l.state, false, topic.ID{}, t.Topic)
 			out := kmsg.NewListOffsetsResponseTopic()
 			out.Topic = t.Topic
 			for j, p := range t.Partitions {
 				rp := kmsg.NewListOffsetsResponseTopicPartition()
 				rp.Partition, rp.Timestamp, rp.Offset = p.Partition, -1, -1
 				q, ok, specialCode := offsetQuery(c.version, p.Timestamp)
+				q.ReadCommitted = req.IsolationLevel == 1
+				current := p.CurrentLeaderEpoch
+				if !ok {
+					current = -1 // an answer without a query rests on no epoch
+				}
+				var refused int16
+				q.Partition, refused = l.find(ctx, found, code, p.Partition, current)
 				switch {
 				case seen[fetchKey{name: t.Topic, index: p.Partition}] > 1:
 					rp.ErrorCode = kerr.InvalidRequest.Code
-				case code != 0:
-					rp.ErrorCode = code
-				case p.Partition < 0 || p.Partition >= found.Partitions:
-					rp.ErrorCode = kerr.UnknownTopicOrPartition.Code
+				case refused != 0:
+					rp.ErrorCode = refused
 				case specialCode != 0:
 					rp.ErrorCode = specialCode
 				case ok:
-					q.Partition = topic.Partition{Topic: found.ID, Index: p.Partition}
-					q.ReadCommitted = req.IsolationLevel == 1
-					if rp.ErrorCode = checkEpoch(state, q.Partition, p.CurrentLeaderEpoch); rp.ErrorCode == 0 {
-						queries = append(queries, q)
-						at = append(at, place{i, j})
-					}
+					queries = append(queries, q)
+					at = append(at, place{i, j})
 				}
 				out.Partitions = append(out.Partitions, rp)
 			}

@@ -44,7 +44,7 @@ func (rt *Router) metadata(_ context.Context, c *call, req *kmsg.MetadataRequest
 		for _, a := range m.state.Agents() {
 			resp.Brokers = append(resp.Brokers, kmsg.MetadataResponseBroker{NodeID: a.NodeID, Host: a.Host, Port: a.Port, Rack: rack(a)})
 		}
-		resp.ClusterID, resp.ControllerID = &info.ID, rt.Cluster.NodeID()
+		resp.ClusterID, resp.ControllerID = &info.ID, controllerOf(m.state, rt.Cluster.NodeID())
 		resp.AuthorizedOperations = operations(req.IncludeClusterAuthorizedOperations, allClusterOperations)
 		if c.version == 0 && len(req.Topics) == 0 || req.Topics == nil {
 			for _, t := range m.state.Topics() {
@@ -160,9 +160,10 @@ func (m *describing) topic(t Topic) kmsg.MetadataResponseTopic {
 	for i := range rt.Partitions {
 		p := &rt.Partitions[i]
 		p.Default()
-		o := ownerOf(m.state, topic.Partition{Topic: t.ID, Index: int32(i)})
+		id := topic.Partition{Topic: t.ID, Index: int32(i)}
+		o := ownerOf(m.state, id)
 		p.Partition, p.Leader, p.LeaderEpoch = int32(i), o.NodeID, int32(o.Epoch)
-		p.Replicas, p.ISR, p.OfflineReplicas, p.ErrorCode = replicas(o)
+		p.Replicas, p.ISR, p.OfflineReplicas, p.ErrorCode = replicas(m.state, id, o)
 	}
 	return rt
 }
@@ -176,11 +177,13 @@ func ownerOf(s State, p topic.Partition) Owner {
 	return o
 }
 
-// replicas shows the owner as the only replica, in sync: the records are in the bucket and the agent holds none. It is
-// LEADER_NOT_AVAILABLE while nobody owns the partition.
-func replicas(o Owner) (all, inSync, offline []int32, code int16) {
+// replicas shows as replicas, in sync, the agents that clients read from: the owner and one for each other zone. The
+// records are in the bucket and no agent holds any, but the Java consumer reads only from what it was shown as a
+// replica. It is LEADER_NOT_AVAILABLE while nobody owns the partition.
+func replicas(s State, p topic.Partition, o Owner) (all, inSync, offline []int32, code int16) {
 	if o.NodeID < 0 {
 		return []int32{}, []int32{}, []int32{}, kerr.LeaderNotAvailable.Code
 	}
-	return []int32{o.NodeID}, []int32{o.NodeID}, []int32{}, 0
+	all = append([]int32{o.NodeID}, s.Readers(p)...)
+	return all, all, []int32{}, 0
 }

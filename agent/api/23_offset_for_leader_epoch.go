@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/odradek/odradek/topic"
@@ -16,28 +15,21 @@ func init() { register(2, 4, (*Router).offsetForLeaderEpoch) }
 func (rt *Router) offsetForLeaderEpoch(_ context.Context, c *call, req *kmsg.OffsetForLeaderEpochRequest) (answer, error) {
 	return func(ctx context.Context) (kmsg.Response, error) {
 		resp := kmsg.NewPtrOffsetForLeaderEpochResponse()
-		state := rt.Cluster.State()
+		l := locator{rt: rt, state: rt.Cluster.State()}
 		var queries []EpochQuery
 		var at []place
 		for i, t := range req.Topics {
-			found, code := findTopic(state, false, topic.ID{}, t.Topic)
+			found, code := findTopic(l.state, false, topic.ID{}, t.Topic)
 			out := kmsg.NewOffsetForLeaderEpochResponseTopic()
 			out.Topic = t.Topic
 			for j, p := range t.Partitions {
 				rp := kmsg.NewOffsetForLeaderEpochResponseTopicPartition()
 				rp.Partition, rp.LeaderEpoch, rp.EndOffset = p.Partition, -1, -1
-				id := topic.Partition{Topic: found.ID, Index: p.Partition}
-				switch {
-				case code != 0:
-					rp.ErrorCode = code
-				case p.Partition < 0 || p.Partition >= found.Partitions:
-					rp.ErrorCode = kerr.UnknownTopicOrPartition.Code
-				default:
-					// A negative epoch is none, and has no end.
-					if rp.ErrorCode = checkEpoch(state, id, p.CurrentLeaderEpoch); rp.ErrorCode == 0 && p.LeaderEpoch >= 0 {
-						queries = append(queries, EpochQuery{Partition: id, Epoch: topic.Epoch(p.LeaderEpoch)})
-						at = append(at, place{i, j})
-					}
+				var id topic.Partition
+				id, rp.ErrorCode = l.find(ctx, found, code, p.Partition, p.CurrentLeaderEpoch)
+				if rp.ErrorCode == 0 && p.LeaderEpoch >= 0 { // a negative epoch is none, and has no end
+					queries = append(queries, EpochQuery{Partition: id, Epoch: topic.Epoch(p.LeaderEpoch)})
+					at = append(at, place{i, j})
 				}
 				out.Partitions = append(out.Partitions, rp)
 			}

@@ -27,7 +27,7 @@ func (rt *Router) describeCluster(_ context.Context, c *call, req *kmsg.Describe
 		return now(resp), nil
 	}
 	state := rt.Cluster.State()
-	resp.ClusterID, resp.ControllerID, resp.EndpointType = state.Info().ID, rt.Cluster.NodeID(), endpointOfBrokers
+	resp.ClusterID, resp.ControllerID, resp.EndpointType = state.Info().ID, controllerOf(state, rt.Cluster.NodeID()), endpointOfBrokers
 	resp.ClusterAuthorizedOperations = operations(req.IncludeClusterAuthorizedOperations, allClusterOperations)
 	for _, a := range state.Agents() {
 		b := kmsg.NewDescribeClusterResponseBroker()

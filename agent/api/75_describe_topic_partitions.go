@@ -81,7 +81,7 @@ func partitionOf(state State, id topic.Partition) kmsg.DescribeTopicPartitionsRe
 	p := kmsg.NewDescribeTopicPartitionsResponseTopicPartition()
 	o := ownerOf(state, id)
 	p.Partition, p.LeaderID, p.LeaderEpoch = id.Index, o.NodeID, int32(o.Epoch)
-	p.Replicas, p.ISR, p.OfflineReplicas, p.ErrorCode = replicas(o)
+	p.Replicas, p.ISR, p.OfflineReplicas, p.ErrorCode = replicas(state, id, o)
 	p.EligibleLeaderReplicas, p.LastKnownELR = []int32{}, []int32{}
 	return p
 }

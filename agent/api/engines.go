@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/odradek/odradek/sequence"
 	"github.com/odradek/odradek/topic"
 )
 
@@ -17,6 +18,8 @@ type Engines struct {
 	Admin        Admin
 	Coordinators Coordinators
 	Groups       Groups
+	Moves        Moves
+	Holdings     Holdings
 }
 
 // Log admits record batches: agent/ingest.
@@ -47,10 +50,10 @@ type Appended struct {
 	LogStart      topic.Offset
 }
 
-// Reader reads records: agent/fetch.
+// Reader reads records: agent/fetch. Partitions of other agents are read only for clients of this agent's own zone.
 type Reader interface {
-	// Read answers every part, in the order of the request. It waits up to MaxWait until MinBytes can be answered or a
-	// part fails. When ctx ends it answers with what there is.
+	// Read answers every part, in the order of the request. It waits up to MaxWait until MinBytes can be answered, a
+	// part fails or is better asked of another agent. When ctx ends it answers with what there is.
 	Read(ctx context.Context, r ReadRequest) []ReadResult
 }
 
@@ -60,6 +63,7 @@ type ReadRequest struct {
 	MinBytes int
 	MaxBytes int // of all parts together; the first whole batch may exceed it
 	Parts    []ReadPart
+	Rack     string // zone of the client (KIP-392), empty when it does not say
 	// Room waits for memory for up to want bytes of records and gives how many may be read; the first whole batch may
 	// exceed it. It is called before any is read, and not while waiting for records; nil for no bound.
 	Room func(ctx context.Context, want int) (int, error)
@@ -76,6 +80,7 @@ type ReadPart struct {
 type ReadResult struct {
 	Records                             [][]byte
 	HighWatermark, LastStable, LogStart topic.Offset
+	Preferred                           int32 // node id of an agent of the client's zone to read from instead; 0: none
 	Err                                 error
 }
 
@@ -133,18 +138,24 @@ type Cluster interface {
 	State() State
 	// NodeID is this agent's node id.
 	NodeID() int32
+	// CatchUp reads the control log to its end, as of some moment after the call.
+	CatchUp(ctx context.Context) error
 }
 
 // State is one consistent picture of the control state; it does not change.
 type State interface {
 	Info() ClusterInfo
-	Agents() []Agent // by node id
+	// Agents lists the agents whose journals are open, by node id. Node ids begin at 1.
+	Agents() []Agent
 	// Topics lists all topics by name.
 	Topics() []Topic
 	TopicByName(name string) (Topic, bool)
 	TopicByID(id topic.ID) (Topic, bool)
 	// Owner tells who owns a partition; false when there is no such partition.
 	Owner(p topic.Partition) (Owner, bool)
+	// Readers gives the node ids of the agents that clients of other zones than the owner's read a partition from
+	// (KIP-392), one for each zone.
+	Readers(p topic.Partition) []int32
 }
 
 // ClusterInfo is what concerns the whole cluster.
@@ -213,6 +224,29 @@ type ConfigChange struct {
 	Topic  topic.ID
 	Set    topic.Config
 	Delete []string
+}
+
+// Moves gives partitions to other agents.
+type Moves interface {
+	// Move asks the owners of partitions to give them away. It returns when the control log holds what was asked, or an
+	// error for each; the owners act later.
+	Move(ctx context.Context, moves []Move) []error
+	// UnderWay lists what was asked for and is not done, by topic id and index.
+	UnderWay() []Move
+}
+
+// Move gives a partition, owned by From, to the agent To.
+type Move struct {
+	Partition topic.Partition
+	From, To  int32 // node ids
+}
+
+// Holdings tells what this agent owns, for people who look.
+type Holdings interface {
+	// Size gives the bytes of the bucket that hold a partition; false when another agent owns it.
+	Size(p topic.Partition) (int64, bool)
+	// Producers lists a partition's producers by id, as of everything that counts.
+	Producers(p topic.Partition) ([]sequence.Producer, error)
 }
 
 // Coordinators tells which agent coordinates a group.

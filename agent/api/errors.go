@@ -27,6 +27,8 @@ var (
 
 	// ErrCoordinatorNotAvailable says that the place of a group is being made.
 	ErrCoordinatorNotAvailable = errors.New("coordinator not available yet")
+	// ErrNoTarget says that no partition can be moved to an agent: it is gone, or is being emptied.
+	ErrNoTarget = errors.New("agent takes no partitions")
 )
 
 // codes maps errors to Kafka's codes; the first that errors.Is finds counts. The group engine's rows are in groups.go.
@@ -41,6 +43,7 @@ var codes = []struct {
 	{ErrStale, kerr.NotController},
 	{ErrUnproved, kerr.NotLeaderForPartition},
 	{ErrCoordinatorNotAvailable, kerr.CoordinatorNotAvailable},
+	{ErrNoTarget, kerr.InvalidReplicaAssignment},
 
 	{ingest.ErrNotOwner, kerr.NotLeaderForPartition},
 	{ingest.ErrFenced, kerr.NotLeaderForPartition},
@@ -52,6 +55,8 @@ var codes = []struct {
 	{slotlog.ErrClosed, kerr.NotLeaderForPartition},
 
 	{fetch.ErrOutOfRange, kerr.OffsetOutOfRange},
+	{fetch.ErrNotKnown, kerr.NotLeaderForPartition}, // only the owner says out of range (O2)
+	{fetch.ErrBehind, kerr.NotLeaderForPartition},
 	{fetch.ErrUnknownPartition, kerr.NotLeaderForPartition}, // deleted: the client looks it up again
 	{fetch.ErrStorage, kerr.KafkaStorageError},
 

@@ -84,7 +84,11 @@ func (w *fetchWriter) partition(a *fetched) {
 	}
 	w.b = appendLen(w.b, 0, w.compact) // aborted transactions
 	if w.version >= 11 {
-		w.b = appendInt32(w.b, -1) // preferred read replica
+		preferred := a.preferred
+		if preferred == 0 {
+			preferred = -1
+		}
+		w.b = appendInt32(w.b, preferred)
 	}
 	w.b = appendLen(w.b, a.size, w.compact)
 	if a.size > 0 {

@@ -154,7 +154,7 @@ func (s *session) keep(want func(fetchKey) bool) {
 }
 
 // news remembers what is answered and tells which of the answers have news, one for each of fc.parts: records, an
-// error, another high watermark or log start. Partitions that sent records go to the end, so that the next answer
+// error, another agent to ask, another high watermark or log start. Partitions that sent records go to the end, so that the next answer
 // begins with others.
 func (s *session) news(parts []fetchPart, answers []fetched) []bool {
 	s.mu.Lock()
@@ -167,7 +167,7 @@ func (s *session) news(parts []fetchPart, answers []fetched) []bool {
 		if known == nil {
 			continue
 		}
-		news[i] = a.size > 0 || a.code != 0 || known.highWatermark != a.highWatermark || known.logStart != a.logStart
+		news[i] = a.size > 0 || a.code != 0 || a.preferred != 0 || known.highWatermark != a.highWatermark || known.logStart != a.logStart
 		known.highWatermark, known.logStart = a.highWatermark, a.logStart
 		if a.code != 0 {
 			known.highWatermark = -1 // the end of the error is news too

@@ -11,6 +11,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
+// asKafkaSpells are the names of requests that kmsg spells otherwise.
+var asKafkaSpells = map[string]string{
+	"InitProducerID": "InitProducerId", "AlterPartitionAssignments": "AlterPartitionReassignments",
+}
+
 func TestProtocolDoc_ListsWhatIsAdvertised(t *testing.T) {
 	doc, err := os.ReadFile("../../docs/protocol.md")
 	if err != nil {
@@ -29,8 +34,8 @@ func TestProtocolDoc_ListsWhatIsAdvertised(t *testing.T) {
 			versions = strconv.Itoa(int(e.min))
 		}
 		name := kmsg.NameForKey(e.key)
-		if name == "InitProducerID" {
-			name = "InitProducerId" // as Kafka spells it
+		if kafka, ok := asKafkaSpells[name]; ok {
+			name = kafka
 		}
 		advertised[int(e.key)] = name + " " + versions
 	}

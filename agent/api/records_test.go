@@ -94,11 +94,12 @@ func TestProduce_ToTheWrongAgentNamesTheOwner(t *testing.T) {
 	b := newBroker(nil)
 	events := b.AddTopic("events", 1, nil)
 	b.Refuse = func(topic.Partition) error { return ingest.ErrNotOwner }
-	b.Owners = func(topic.Partition) (api.Owner, bool) { return api.Owner{NodeID: apitest.NodeID, Epoch: 5}, true }
+	b.Others = []api.Agent{{NodeID: 8, Host: "elsewhere", Port: 9092, Zone: "z"}, {NodeID: 9, Host: "nobody"}}
+	b.Owners = func(topic.Partition) (api.Owner, bool) { return api.Owner{NodeID: 8, Epoch: 5}, true }
 	resp := ask[*kmsg.ProduceResponse](t, b, 10, produce(events, 0, -1, batch(1, 0)))
 	p := resp.Topics[0].Partitions[0]
 	wantCode(t, "produce", p.ErrorCode, kerr.NotLeaderForPartition)
-	if p.CurrentLeader.LeaderID != apitest.NodeID || p.CurrentLeader.LeaderEpoch != 5 || len(resp.Brokers) != 1 || resp.Brokers[0].Host != "localhost" {
+	if p.CurrentLeader.LeaderID != 8 || p.CurrentLeader.LeaderEpoch != 5 || len(resp.Brokers) != 1 || resp.Brokers[0].Host != "elsewhere" {
 		t.Errorf("hint %+v at %+v", p.CurrentLeader, resp.Brokers)
 	}
 	if old := ask[*kmsg.ProduceResponse](t, b, 9, produce(events, 0, -1, batch(1, 0))); len(old.Brokers) != 0 {

@@ -45,6 +45,7 @@ type Router struct {
 	log      *slog.Logger
 	sessions *sessionCache
 	answers  *answers
+	looks    looks
 
 	fetchMaxBytes int32 // fetch.max.bytes
 }
@@ -56,6 +57,7 @@ func New(engines Engines, cfg Config, log *slog.Logger) *Router {
 		Engines: engines, cfg: cfg, log: log,
 		sessions:      newSessionCache(int(start.Int64("max.incremental.fetch.session.cache.slots")), time.Now),
 		answers:       newAnswers(cfg.AnswerBytes),
+		looks:         looks{read: engines.Cluster.CatchUp},
 		fetchMaxBytes: int32(start.Int64("fetch.max.bytes")),
 	}
 }

@@ -13,7 +13,9 @@ import (
 	"github.com/odradek/odradek/agent/api"
 	"github.com/odradek/odradek/agent/cluster"
 	"github.com/odradek/odradek/agent/group"
+	"github.com/odradek/odradek/agent/ingest"
 	"github.com/odradek/odradek/recordbatch"
+	"github.com/odradek/odradek/sequence"
 	"github.com/odradek/odradek/topic"
 )
 
@@ -34,6 +36,18 @@ type Fake struct {
 	Groups *group.Coordinator
 	// Owners, when set, names another owner.
 	Owners func(topic.Partition) (api.Owner, bool)
+	// Others are the other agents, for those who list them.
+	Others []api.Agent
+	// ReaderIDs are the readers of every partition.
+	ReaderIDs []int32
+	// Prefer, when set, names the agent that a client of a rack is sent to; 0 for none.
+	Prefer func(rack string) int32
+	// OnCatchUp, when set, reads the control log.
+	OnCatchUp func() error
+	// Asked are the moves that were asked for and are under way.
+	Asked []api.Move
+	// Idempotent are the producers of every partition.
+	Idempotent []sequence.Producer
 
 	mu      sync.Mutex
 	changed chan struct{} // closed and made anew at every append
@@ -63,7 +77,7 @@ func New(host string, port int32) *Fake {
 
 // Engines is the fake as the router takes it. It coordinates no group.
 func (f *Fake) Engines() api.Engines {
-	return api.Engines{Log: f, Reader: f, Offsets: f, Cluster: f, Admin: f, Coordinators: f, Groups: f.Groups}
+	return api.Engines{Log: f, Reader: f, Offsets: f, Cluster: f, Admin: f, Coordinators: f, Groups: f.Groups, Moves: f, Holdings: f}
 }
 
 // AddTopic makes a topic.
@@ -173,10 +187,13 @@ func (f *Fake) read(r api.ReadRequest) (out []api.ReadResult, size int, failed b
 		if p.Offset < 0 || p.Offset > l.end {
 			res.Err = api.ErrOffsetOutOfRange
 		}
-		failed = failed || res.Err != nil
+		if f.Prefer != nil {
+			res.Preferred = f.Prefer(r.Rack)
+		}
+		failed = failed || res.Err != nil || res.Preferred != 0
 		got := 0
 		for _, b := range l.batches {
-			if res.Err != nil || b.next <= p.Offset {
+			if res.Err != nil || res.Preferred != 0 || b.next <= p.Offset {
 				continue
 			}
 			if n := len(b.bytes); (got+n > p.MaxBytes || size+n > r.MaxBytes) && size > 0 {
@@ -245,6 +262,14 @@ func (f *Fake) EpochEnds(_ context.Context, queries []api.EpochQuery) []api.Epoc
 
 // NodeID implements api.Cluster.
 func (f *Fake) NodeID() int32 { return f.Agent.NodeID }
+
+// CatchUp implements api.Cluster.
+func (f *Fake) CatchUp(context.Context) error {
+	if f.OnCatchUp == nil {
+		return nil
+	}
+	return f.OnCatchUp()
+}
 
 // State implements api.Cluster.
 func (f *Fake) State() api.State {
@@ -357,6 +382,56 @@ func (f *Fake) AllocateProducerID(context.Context) (int64, error) {
 	return f.lastID, nil
 }
 
+// Move implements api.Moves: agents of Others whose zone is "full" take nothing.
+func (f *Fake) Move(_ context.Context, moves []api.Move) []error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	out := make([]error, len(moves))
+	for i, m := range moves {
+		if slices.ContainsFunc(f.Others, func(a api.Agent) bool { return a.NodeID == m.To && a.Zone == "full" }) {
+			out[i] = api.ErrNoTarget
+			continue
+		}
+		f.Asked = append(f.Asked, m)
+	}
+	return out
+}
+
+// UnderWay implements api.Moves.
+func (f *Fake) UnderWay() []api.Move {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.Asked)
+}
+
+// Size implements api.Holdings.
+func (f *Fake) Size(p topic.Partition) (int64, bool) {
+	if o, ok := f.State().Owner(p); !ok || o.NodeID != f.Agent.NodeID {
+		return 0, false
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	size := int64(0)
+	if l := f.logs[p]; l != nil {
+		for _, b := range l.batches {
+			size += int64(len(b.bytes))
+		}
+	}
+	return size, true
+}
+
+// Producers implements api.Holdings.
+func (f *Fake) Producers(p topic.Partition) ([]sequence.Producer, error) {
+	o, ok := f.State().Owner(p)
+	switch {
+	case !ok:
+		return nil, api.ErrUnknownPartition
+	case o.NodeID != f.Agent.NodeID:
+		return nil, ingest.ErrNotOwner
+	}
+	return f.Idempotent, nil
+}
+
 // Coordinator implements api.Coordinators.
 func (f *Fake) Coordinator(_ context.Context, group string) (api.Agent, error) {
 	if group == "nowhere" {
@@ -375,7 +450,16 @@ type state struct {
 func (s *state) Info() api.ClusterInfo {
 	return api.ClusterInfo{ID: ClusterID, Configs: s.configs, Next: 1}
 }
-func (s *state) Agents() []api.Agent { return []api.Agent{s.fake.Agent} }
+
+// Agents implements api.State.
+func (s *state) Agents() []api.Agent {
+	all := append([]api.Agent{s.fake.Agent}, s.fake.Others...)
+	slices.SortFunc(all, func(a, b api.Agent) int { return cmp.Compare(a.NodeID, b.NodeID) })
+	return all
+}
+
+// Readers implements api.State.
+func (s *state) Readers(topic.Partition) []int32 { return s.fake.ReaderIDs }
 
 func (s *state) Topics() []api.Topic {
 	var all []api.Topic
