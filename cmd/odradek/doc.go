@@ -6,13 +6,15 @@
 //	odradek produce TOPIC                       send lines from standard input
 //	odradek consume TOPIC                       print records
 //	odradek group list|describe                 look at consumer groups
+//	odradek cluster info|health                 look at the agents, heartbeats and the index
+//	odradek cluster drain|move                  tell agents to give partitions away
 //	odradek verify                              check a bucket and print what is stored
 //	odradek inspect control|journal|segment|wal look into the bucket and the WAL
 //	odradek version                             say which build this is
 //
 // Floor 7, above everything. Each command has a file of its own and reaches the process only through a world, so
 // that the tests run whole commands. The client commands speak Kafka's protocol by franz-go and work against any
-// broker; the storage commands read a bucket or a directory, offline, and write nothing. A command that fails prints
+// broker; the storage commands read a bucket or a directory, offline, and only some of `cluster` write. A command that fails prints
 // one line and exits with status 1; one that cannot be understood exits with status 2 and says so in one line for
 // each problem.
 package main
