@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"maps"
 	"sync"
 
 	"github.com/odradek/odradek/sequence"
@@ -57,9 +58,5 @@ func (p *past) get(of topic.Partition) stand {
 func (p *past) forget(gone func(topic.ID) bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for of := range p.states {
-		if gone(of.Topic) {
-			delete(p.states, of)
-		}
-	}
+	maps.DeleteFunc(p.states, func(of topic.Partition, _ stand) bool { return gone(of.Topic) })
 }

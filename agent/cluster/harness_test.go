@@ -17,12 +17,13 @@ import (
 	"github.com/odradek/odradek/segment"
 	"github.com/odradek/odradek/sequence"
 	"github.com/odradek/odradek/slotlog"
+	"github.com/odradek/odradek/test/servers"
 	"github.com/odradek/odradek/topic"
 )
 
 func TestMain(m *testing.M) {
 	slog.SetDefault(slog.New(slog.DiscardHandler))
-	os.Exit(m.Run())
+	os.Exit(servers.Main(m))
 }
 
 // ledger is a Log that checks that extents meet, in whatever order they come.
@@ -68,6 +69,7 @@ type owner struct {
 	opened Opened
 	slot   topic.Slot
 	next   map[topic.Partition]topic.Offset
+	recent []segment.SlotExtents // since the last summary
 }
 
 func nobody(topic.JournalID) bool { return false }
@@ -106,7 +108,7 @@ func boot(t *testing.T, store objectstore.Store, meta metadata.Store) *owner {
 // write makes one slot count: a batch of an idempotent producer for each partition, whose sequence is its offset.
 func (o *owner) write(t *testing.T, store objectstore.Store, partitions ...topic.Partition) {
 	t.Helper()
-	f := segment.Footer{Journal: o.Journal(), Slot: o.slot}
+	f := segment.Footer{}
 	var runs []segment.Run
 	for _, p := range partitions {
 		a, ok := o.State().Owner(p)
@@ -122,6 +124,20 @@ func (o *owner) write(t *testing.T, store objectstore.Store, partitions ...topic
 		})
 		o.next[p]++
 	}
+	o.count(t, store, f, runs)
+}
+
+// count makes one slot count, with a summary where one is due.
+func (o *owner) count(t *testing.T, store objectstore.Store, f segment.Footer, runs []segment.Run) {
+	t.Helper()
+	f.Journal, f.Slot = o.Journal(), o.slot
+	due := o.slot%segment.SummaryEvery == segment.SummaryEvery-1
+	if due {
+		f.Summary = &segment.Summary{Recent: o.recent}
+		for _, a := range o.State().PartitionsOf(o.Journal()) {
+			f.Summary.Ends = append(f.Summary.Ends, segment.PartitionEnd{Partition: a.Partition, Epoch: a.Epoch, Next: o.next[a.Partition]})
+		}
+	}
 	object, err := segment.Build(f, runs, segment.None)
 	if err != nil {
 		t.Fatal(err)
@@ -130,7 +146,13 @@ func (o *owner) write(t *testing.T, store objectstore.Store, partitions ...topic
 	if err := store.Create(t.Context(), slotlog.JournalKey(o.Journal(), o.slot), body); err != nil {
 		t.Fatal(err)
 	}
+	if err := o.log.Add(o.Journal(), o.slot, object.Footer.Extents); err != nil {
+		t.Fatal(err)
+	}
 	o.Counted(object.Footer)
+	if o.recent = append(o.recent, object.Footer.Repeated()); due {
+		o.recent = nil
+	}
 	o.slot++
 }
 
@@ -201,6 +223,20 @@ func (r *redis) Counters(ctx context.Context, pin metadata.Pin) (map[topic.Journ
 		return nil, err
 	}
 	return r.Store.Counters(ctx, pin)
+}
+
+func (r *redis) Segments(ctx context.Context, pin metadata.Pin, from []metadata.Cursor, limit int) ([]metadata.Segment, error) {
+	if err := r.out(); err != nil {
+		return nil, err
+	}
+	return r.Store.Segments(ctx, pin, from, limit)
+}
+
+func (r *redis) Get(ctx context.Context, pin metadata.Pin, kind metadata.CopyKind, p topic.Partition, keys []string) ([]metadata.Copy, error) {
+	if err := r.out(); err != nil {
+		return nil, err
+	}
+	return r.Store.Get(ctx, pin, kind, p, keys)
 }
 
 // indexing runs an engine's Index until the test's end or stop.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -18,6 +19,7 @@ const (
 	mirrorTimeout = 5 * time.Second        // of one read of Redis
 	mirrorAtOnce  = 1024                   // segments asked for in one read of Redis, all journals together
 	mirrorLeast   = 8                      // and of one journal
+	mirrorTidy    = time.Minute            // how often what is known of deleted topics is forgotten
 	sealedRetry   = time.Second            // after the bucket did not answer
 )
 
@@ -139,8 +141,12 @@ func (e *Engine) Mirror(ctx context.Context) error {
 		}) // ends with ctx; a lost doorbell costs half a second
 	})
 	parts.Go(func() { e.mirrorSealed(ctx) })
-	away := false
+	away, tidied := false, time.Now()
 	for {
+		if time.Since(tidied) > mirrorTidy {
+			e.tidy()
+			tidied = time.Now()
+		}
 		err := e.SyncIndex(ctx, time.Now())
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -156,6 +162,18 @@ func (e *Engine) Mirror(ctx context.Context) error {
 		if err := pause(ctx, mirrorEvery-mirrorPause, e.mirror.bell); err != nil {
 			return err
 		}
+	}
+}
+
+// tidy forgets what was remembered of deleted topics.
+func (e *Engine) tidy() {
+	gone := e.State().TopicDeleted
+	e.past.forget(gone)
+	m := &e.mirror
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, f := range m.journals {
+		maps.DeleteFunc(f.ends, func(p topic.Partition, _ topic.Offset) bool { return gone(p.Topic) })
 	}
 }
 
@@ -193,18 +211,14 @@ func (e *Engine) SyncIndex(ctx context.Context, asked time.Time) error {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
-		settled, err := m.since(asked)
-		if !settled {
+		if settled, _ := m.since(asked); !settled {
 			began := time.Now()
-			err = e.readRedis(ctx)
+			err := e.readRedis(ctx)
 			if ctx.Err() == nil { // else it is about who asked, not about Redis
 				m.note(began, err)
 			}
 		}
 		<-m.turn
-		if ctx.Err() != nil && !settled {
-			return context.Cause(ctx)
-		}
 	}
 }
 
