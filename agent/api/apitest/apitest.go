@@ -36,6 +36,8 @@ type Fake struct {
 	Groups *group.Coordinator
 	// Owners, when set, names another owner.
 	Owners func(topic.Partition) (api.Owner, bool)
+	// Self, when set, is who answers instead of Agent.
+	Self int32
 	// Others are the other agents, for those who list them.
 	Others []api.Agent
 	// ReaderIDs are the readers of every partition.
@@ -261,7 +263,7 @@ func (f *Fake) EpochEnds(_ context.Context, queries []api.EpochQuery) []api.Epoc
 }
 
 // NodeID implements api.Cluster.
-func (f *Fake) NodeID() int32 { return f.Agent.NodeID }
+func (f *Fake) NodeID() int32 { return cmp.Or(f.Self, f.Agent.NodeID) }
 
 // CatchUp implements api.Cluster.
 func (f *Fake) CatchUp(context.Context) error {
