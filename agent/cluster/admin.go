@@ -23,13 +23,13 @@ type NewTopic struct {
 	Config     topic.Config
 }
 
-// candidates lists the journals that may be given partitions.
-func candidates(s *control.State) []topic.JournalID {
-	var ids []topic.JournalID
-	for _, j := range s.OpenJournals() {
-		ids = append(ids, j.ID)
+// owners picks the journals that own the partitions [from, from+count) of a topic first, among those that live.
+func (e *Engine) owners(s *control.State, id topic.ID, from, count int32) []topic.JournalID {
+	partitions := make([]topic.Partition, 0, max(count, 0))
+	for i := range count {
+		partitions = append(partitions, topic.Partition{Topic: id, Index: from + i})
 	}
-	return ids
+	return placement.Spread(partitions, e.loads(s, topic.JournalID{}))
 }
 
 // CreateTopic makes a topic and assigns its partitions in one record, and returns its id.
@@ -44,7 +44,7 @@ func (e *Engine) CreateTopic(ctx context.Context, t NewTopic) (topic.ID, error) 
 		}
 		return control.TopicCreate{
 			ID: id, Name: t.Name, Internal: t.Internal, Config: maps.Clone(t.Config),
-			Journals: placement.Owners(id, 0, t.Partitions, candidates(s)),
+			Journals: e.owners(s, id, 0, t.Partitions),
 		}, nil
 	})
 	if err != nil {
@@ -81,9 +81,7 @@ func (e *Engine) AddPartitions(ctx context.Context, id topic.ID, have, total int
 		if _, ok := s.TopicByID(id); !ok {
 			return nil, ErrUnknownTopic
 		}
-		return control.PartitionsAdd{
-			Topic: id, From: have, Journals: placement.Owners(id, have, total-have, candidates(s)),
-		}, nil
+		return control.PartitionsAdd{Topic: id, From: have, Journals: e.owners(s, id, have, total-have)}, nil
 	})
 	return err
 }

@@ -24,6 +24,10 @@ var (
 	ErrUndecided = errors.New("unknown whether the journal was opened")
 	// ErrNodeID says that another open journal has the node id that was asked for.
 	ErrNodeID = errors.New("node id is in use")
+	// ErrNobody says that no other open journal can take partitions over; nothing was changed in the control log.
+	ErrNobody = errors.New("no other open journal")
+	// ErrUnknownJournal says that no journal of that id was ever opened.
+	ErrUnknownJournal = errors.New("unknown journal")
 	// ErrUnreadable says that a newer build wrote records that this one does not know.
 	ErrUnreadable = control.ErrUnknownRecord
 	// ErrTopicExists, ErrUnknownTopic and ErrCollision are about the names of topics.
@@ -32,15 +36,18 @@ var (
 	ErrCollision    = errors.New("topic name collides with another one in '.' and '_'")
 )
 
+// defaultLease is how long a heartbeat stands still before a takeover is tried, if nobody says.
+const defaultLease = 5 * time.Second
+
 // Config says who this agent is.
 type Config struct {
 	NodeID    int32              // 0: given by the control log
 	Endpoints []control.Endpoint // where clients reach it
 	Zone      string
-	Window    int    // K
-	Build     string // for people
-	Alone     bool   // no other agent can be there: every open journal is a predecessor
-	Lease     time.Duration
+	Window    int                  // K
+	Build     string               // for people
+	Alone     bool                 // no other agent can be there: every open journal is a predecessor
+	Lease     time.Duration        // of heartbeats (F1); 0: 5 s
 	Stuck     func() time.Duration // for how long nothing of this agent's journal landed that is in flight; nil: never
 }
 
@@ -84,19 +91,29 @@ type Engine struct {
 	bell    chan struct{} // wakes Follow; capacity 1
 	indexed atomic.Uint64 // every slot of this agent's journal below is in the index
 	era     atomic.Uint64 // pinned era, 0 while there is none
-	named   int32         // the era that this engine named and has not opened yet, or 0; Index only
+	eras    eras          // what Index remembers of eras; Index only
+	beating beating       // what Index and the heartbeat tell each other
+	unwell  atomic.Bool   // there is no index for now: the control log is read more often (R1)
 
-	broken atomic.Pointer[error] // why the process must stop
+	out     absentees              // who is given nothing: not known to live
+	reached atomic.Pointer[moment] // when the end of the control log was read last (O3)
+	leaving atomic.Bool            // this agent sealed its journal itself
+	broken  atomic.Pointer[error]  // why the process must stop
 }
 
 // New makes an engine that knows nothing yet. Stop ends it.
 func New(cfg Config, store objectstore.Store, meta metadata.Store) *Engine {
+	if cfg.Lease <= 0 {
+		cfg.Lease = defaultLease
+	}
 	e := &Engine{cfg: cfg, store: store, meta: meta, turn: make(chan struct{}, 1), kick: make(chan struct{}, 1), bell: make(chan struct{}, 1)}
+	e.log = nowhere{}
 	e.mirror.init()
 	e.past.init()
 	e.reader.init()
 	e.life, e.end = context.WithCancel(context.Background())
 	e.state.Store(control.New())
+	e.reached.Store(&moment{time.Now(), boottime()})
 	return e
 }
 
@@ -129,3 +146,10 @@ func (e *Engine) wake() {
 	default:
 	}
 }
+
+// nowhere is the Log of an engine that did not boot: a command that looks at the cluster, or takes a journal over.
+type nowhere struct{}
+
+func (nowhere) Add(topic.JournalID, topic.Slot, []segment.Extent) error           { return nil }
+func (nowhere) Bounds(topic.Partition) (start, end topic.Offset)                  { return 0, 0 }
+func (nowhere) Extents(topic.Partition, topic.Offset, topic.Offset) []index.Entry { return nil }

@@ -17,7 +17,23 @@ import (
 const (
 	readAhead   = 64              // control numbers asked for at once (B2)
 	pollControl = 5 * time.Second // S6
+	pollUnwell  = time.Second     // while there is no index: an era may be named at any moment (R1)
+	staleAfter  = 10 * time.Minute
+	giveUpAfter = time.Hour
 )
+
+// moment is a time by the clock that tests turn, and by one that counts suspend, too.
+type moment struct {
+	at   time.Time
+	boot time.Duration
+}
+
+// ago is how long ago a moment was: a process that slept knows it by the second clock only.
+func (m moment) ago() time.Duration { return max(time.Since(m.at), boottime()-m.boot) }
+
+// Stale says that this agent has not read the control log to its end for 10 minutes: it must create nothing until it has
+// (O3). After an hour Follow gives the journal up. An agent that is alone need not ask.
+func (e *Engine) Stale() bool { return !e.cfg.Alone && e.reached.Load().ago() > staleAfter }
 
 // Propose appends records to the control log and returns what became of them. decide makes them from the newest state,
 // again each time another agent's record came first (S4); no records and no error means there is nothing left to do.
@@ -57,9 +73,11 @@ func (e *Engine) append(ctx context.Context, decide func(*control.State) ([]cont
 		if err != nil {
 			return nil, err
 		}
+		asked := moment{time.Now(), boottime()}
 		err = slotlog.Decide(ctx, e.store, s.Next(), payload)
 		switch {
 		case err == nil:
+			e.reached.Store(&asked) // the number was free then
 			outcomes, err := e.apply(s.Next(), records)
 			e.ring(ctx)
 			return outcomes, err
@@ -133,9 +151,10 @@ func (e *Engine) CatchUp(ctx context.Context) error {
 
 func (e *Engine) catchUp(ctx context.Context) error {
 	for {
-		n := e.State().Next()
+		n, asked := e.State().Next(), moment{time.Now(), boottime()}
 		payload, err := slotlog.ReadControl(ctx, e.store, n)
 		if errors.Is(err, slotlog.ErrHole) {
+			e.reached.Store(&asked)
 			return nil
 		}
 		if err != nil {
@@ -156,9 +175,10 @@ func (e *Engine) applyPayload(n topic.Slot, payload []byte) error {
 	return err
 }
 
-// Follow keeps the control state up to date until ctx ends, waking on the doorbell and at least every 5 s (S6). It
-// returns early when this build cannot read the log any more, or must not go on: slotlog.ErrFenced when the log says that
-// this agent's journal was sealed, slotlog.ErrImpostor.
+// Follow keeps the control state up to date until ctx ends, waking on the doorbell and at least every 5 s (S6), every
+// second while there is no index (R1). It returns early when this build cannot read the log any more, or must not go on:
+// slotlog.ErrFenced when the log says that this agent's journal was sealed, or when its end was not reached for an hour
+// (O3); slotlog.ErrImpostor.
 func (e *Engine) Follow(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	listening := make(chan struct{})
@@ -175,7 +195,11 @@ func (e *Engine) Follow(ctx context.Context) error {
 		if err := e.over(); err != nil {
 			return err
 		}
-		poll := time.NewTimer(pollControl - rand.N(pollControl/10))
+		interval := pollControl
+		if e.unwell.Load() {
+			interval = pollUnwell
+		}
+		poll := time.NewTimer(interval - rand.N(interval/10))
 		select {
 		case <-ctx.Done():
 			poll.Stop()
@@ -199,8 +223,11 @@ func (e *Engine) over() error {
 	if err := e.broken.Load(); err != nil {
 		return *err
 	}
+	if ago := e.reached.Load().ago(); ago > giveUpAfter && !e.cfg.Alone {
+		return fmt.Errorf("the end of the control log was read %v ago, journal %s is given up: %w", ago.Round(time.Second), e.journal, slotlog.ErrFenced)
+	}
 	mine, ok := e.State().Journal(e.journal)
-	if !ok || !mine.Sealed {
+	if !ok || !mine.Sealed || e.leaving.Load() {
 		return nil
 	}
 	by := "another agent"
@@ -227,7 +254,7 @@ func (e *Engine) readAll(ctx context.Context) error {
 		err     error
 	}
 	for {
-		first := e.State().Next()
+		first, asked := e.State().Next(), moment{time.Now(), boottime()}
 		var batch [readAhead]chan read
 		for i := range batch {
 			batch[i] = make(chan read, 1)
@@ -242,6 +269,7 @@ func (e *Engine) readAll(ctx context.Context) error {
 				for _, rest := range batch[i+1:] {
 					<-rest
 				}
+				e.reached.Store(&asked)
 				return nil
 			}
 			if r.err == nil {

@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/odradek/odradek/metadata/embedded"
 	"github.com/odradek/odradek/objectstore"
 	"github.com/odradek/odradek/objectstore/memory"
+	"github.com/odradek/odradek/slotlog"
 	"github.com/odradek/odradek/topic"
 )
 
@@ -80,4 +82,63 @@ func TestPropose_BucketAwayHoldsNeitherCallerNorStop(t *testing.T) {
 	if err := e.AlterCluster(ctx, topic.Config{"num.partitions": "8"}, nil); err == nil {
 		t.Fatal("a stopped engine takes proposals")
 	}
+}
+
+// O3: who cannot read the control log to its end creates nothing after 10 minutes, until it has read again, and gives its
+// journal up after an hour.
+func TestStale_WithoutTheControlLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bucket := newGate(memory.New())
+		o, err := bootOnce(t.Context(), t, Config{Window: 4}, bucket, embedded.Open(), nobody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, fenced := o.running(t, o.Follow)
+		time.Sleep(time.Hour)
+		if o.Stale() {
+			t.Fatal("stale in quiet times")
+		}
+		bucket.cut(true)
+		time.Sleep(staleAfter - 10*time.Second)
+		if o.Stale() {
+			t.Error("stale before 10 minutes are over")
+		}
+		time.Sleep(20 * time.Second)
+		if !o.Stale() {
+			t.Error("not stale after 10 minutes")
+		}
+		bucket.cut(false)
+		time.Sleep(2 * pollControl)
+		if o.Stale() {
+			t.Error("stale after the control log was read again")
+		}
+		bucket.cut(true)
+		select {
+		case err := <-fenced:
+			if !errors.Is(err, slotlog.ErrFenced) {
+				t.Errorf("%v, want ErrFenced", err)
+			}
+		case <-time.After(giveUpAfter + time.Minute):
+			t.Error("keeps its journal")
+		}
+	})
+}
+
+// An agent that is alone waits for its bucket for as long as it takes.
+func TestStale_NeverForWhoIsAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bucket := newGate(memory.New())
+		o := boot(t, bucket, embedded.Open())
+		_, fenced := o.running(t, o.Follow)
+		bucket.cut(true)
+		time.Sleep(5 * time.Hour)
+		select {
+		case err := <-fenced:
+			t.Errorf("follow ended: %v", err)
+		default:
+		}
+		if o.Stale() {
+			t.Error("stale")
+		}
+	})
 }

@@ -5,109 +5,431 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"time"
 
 	"github.com/odradek/odradek/control"
 	"github.com/odradek/odradek/metadata"
 	"github.com/odradek/odradek/topic"
 )
 
-// pin finds the era that this Redis holds, or names the next one and builds it. With rebuild it always does.
-func (e *Engine) pin(ctx context.Context, rebuild bool) (metadata.Pin, error) {
-	runID, replicationID, err := e.meta.Identity(ctx)
-	if err != nil {
-		return metadata.Pin{}, err
+const (
+	calmAfter    = 10 * time.Minute // an era that was built anew so long ago delays the next one no more
+	firstPause   = 10 * time.Second // before the second era at one identity; twice as long before each after that (R1)
+	longestPause = time.Minute
+	stoodStill10 = 10 * time.Second      // an era whose building stood still for so long is followed by another (R2)
+	pollBuild    = 50 * time.Millisecond // between two looks at an era being built
+	tellProgress = time.Second           // while a build waits
+	loadEffects  = 1000                  // effects per call while a checkpoint is loaded
+)
+
+// eras is what Index remembers from one attempt to the next.
+type eras struct {
+	named   int32       // the era that this engine named and has not opened yet, or 0
+	opened  uint64      // the newest era that was seen open
+	bad     uint64      // the newest era that contradicts the log: another one must follow
+	seen    int32       // the newest era there is
+	repeats []time.Time // when eras were noticed that name the identity of the one before, the last minutes' only
+}
+
+// notice looks at the newest eras.
+func (r *eras) notice(s *control.State) {
+	all := s.Eras()
+	for _, era := range all[min(int(r.seen), len(all)):] {
+		if n := era.Number - 1; r.seen > 0 && n > 0 && sameIdentity(all[n-1], era.RunID, era.ReplicationID) {
+			r.repeats = append(r.repeats, time.Now())
+		}
+		r.seen = era.Number
 	}
-	if err := e.CatchUp(ctx); err != nil {
-		return metadata.Pin{}, err
+	r.repeats = slices.DeleteFunc(r.repeats, func(t time.Time) bool { return time.Since(t) > calmAfter })
+}
+
+// wait gives how long an era at an identity that was named before has to wait still (R1): a log and an index that keep
+// disagreeing must not fill the control log with eras.
+func (r *eras) wait() time.Duration {
+	n := len(r.repeats)
+	if n == 0 {
+		return 0
 	}
-	if err := e.over(); err != nil { // what was fenced indexes nothing and names no era
-		return metadata.Pin{}, err
-	}
-	newest, ok := e.State().NewestEra()
-	if ok && !rebuild && newest.RunID == runID && newest.ReplicationID == replicationID {
-		status, err := e.meta.Current(ctx, uint64(newest.Number))
+	return min(longestPause, firstPause<<min(n-1, 10)) - time.Since(r.repeats[n-1])
+}
+
+func sameIdentity(era control.Era, runID, replicationID string) bool {
+	return era.RunID == runID && era.ReplicationID == replicationID
+}
+
+// pin finds the era that this Redis holds open, or helps to build it, or names the next one and builds that.
+func (e *Engine) pin(ctx context.Context) (metadata.Pin, error) {
+	for {
+		runID, replicationID, err := e.meta.Identity(ctx)
 		if err != nil {
 			return metadata.Pin{}, err
 		}
-		if status.Open() {
-			return pinOf(newest), nil
+		if err := e.CatchUp(ctx); err != nil {
+			return metadata.Pin{}, err
 		}
-		if newest.Number == e.named { // begun here, and something came in between: go on where it stopped
-			return pinOf(newest), e.build(ctx, pinOf(newest))
+		if err := e.over(); err != nil { // what was fenced indexes nothing and names no era
+			return metadata.Pin{}, err
+		}
+		e.eras.notice(e.State())
+		newest, _ := e.State().NewestEra()
+		if newest.Number > 0 && sameIdentity(newest, runID, replicationID) {
+			done, err := e.enter(ctx, pinOf(newest))
+			if done || err != nil {
+				return pinOf(newest), err
+			}
+			if wait := e.eras.wait(); wait > 0 {
+				return metadata.Pin{}, errors.Join(rest(ctx, min(wait, retryIndex)), fmt.Errorf("era %d must wait %v: %w", newest.Number+1, wait.Round(time.Second), errPaused))
+			}
+		}
+		// R1: an identity never named before is named at once.
+		if err := e.nameEra(ctx, control.Era{Number: newest.Number + 1, RunID: runID, ReplicationID: replicationID}); err != nil {
+			return metadata.Pin{}, err
 		}
 	}
-	era, err := e.nameEra(ctx, runID, replicationID)
-	if err != nil {
-		return metadata.Pin{}, err
-	}
-	e.named = era.Number
-	return pinOf(era), e.build(ctx, pinOf(era))
 }
 
-// nameEra appends ERA: who wins the number recovers (R2).
-func (e *Engine) nameEra(ctx context.Context, runID, replicationID string) (control.Era, error) {
-	var era control.Era
+// errPaused says that the next era at this identity may not be named yet.
+var errPaused = errors.New("another era was named a short time ago")
+
+// enter comes into the newest era, which names this Redis: done if it is open now. Without an error and not done it must
+// be followed by another.
+func (e *Engine) enter(ctx context.Context, pin metadata.Pin) (done bool, err error) {
+	if pin.Era == e.eras.bad {
+		return false, nil
+	}
+	status, err := e.meta.Current(ctx, pin.Era)
+	if err != nil {
+		return false, err
+	}
+	switch {
+	case status.RunID != pin.RunID || status.ReplicationID != pin.ReplicationID:
+		return false, fmt.Errorf("redis changed while era %d was looked at: %w", pin.Era, metadata.ErrEra)
+	case status.Open():
+		return true, nil
+	case pin.Era <= e.eras.opened: // it was open, and this Redis forgot it: keys are missing (R1)
+		return false, nil
+	case pin.Era == uint64(e.eras.named): // begun here; if something came in between, go on where it stopped
+		err := e.build(ctx, pin)
+		if errors.Is(err, errRebuild) {
+			e.eras.bad = pin.Era
+		}
+		return err == nil, err
+	case len(e.State().OpenJournals()) == 1: // nobody else is there who would build it
+		return false, nil
+	}
+	return e.join(ctx, pin)
+}
+
+// nameEra appends ERA: who wins the number recovers (R2). When another agent was first, nothing is appended. An identity
+// that an older era named is an isolated master's: act as if Redis were away.
+func (e *Engine) nameEra(ctx context.Context, era control.Era) error {
+	isolated := ""
 	outcomes, err := e.Propose(ctx, func(s *control.State) ([]control.Record, error) {
-		era = control.Era{Number: 1, RunID: runID, ReplicationID: replicationID}
-		if newest, ok := s.NewestEra(); ok {
-			era.Number = newest.Number + 1
+		isolated = ""
+		if newest, _ := s.NewestEra(); newest.Number >= era.Number {
+			return nil, nil
+		}
+		if o := s.Judge(era); o.Void {
+			isolated = o.Why
+			return nil, nil
 		}
 		return []control.Record{era}, nil
 	})
-	if err != nil {
-		return control.Era{}, err
+	switch {
+	case err != nil:
+		return err // decide may still write isolated
+	case isolated != "":
+		return fmt.Errorf("name era %d: %w: %s", era.Number, metadata.ErrUnavailable, isolated)
+	case len(outcomes) > 0 && !outcomes[0].Void:
+		e.eras.named = era.Number
 	}
-	if outcomes[0].Void { // an isolated master: act as if Redis were away
-		return control.Era{}, fmt.Errorf("name era %d: %w: %s", era.Number, metadata.ErrUnavailable, outcomes[0].Why)
+	return nil
+}
+
+// reattach gives every older era up for good and enters the one being built, with what counts of this agent's journal;
+// from now on it beats there (R3).
+func (e *Engine) reattach(ctx context.Context, pin metadata.Pin) error {
+	if err := e.meta.Reattach(ctx, pin, e.journal, e.index.counted()); err != nil {
+		return err
 	}
-	return era, nil
+	return e.register(ctx, pin)
+}
+
+func (e *Engine) register(ctx context.Context, pin metadata.Pin) error {
+	me, ok := e.State().Journal(e.journal)
+	if !ok {
+		return errors.New("own journal is not in the control state")
+	}
+	info := fmt.Sprintf("node %d zone %q build %s", me.NodeID, me.Zone, me.Build)
+	if err := e.meta.Register(ctx, pin, e.journal, info); err != nil {
+		return err
+	}
+	e.beating.attach(pin)
+	e.beatOnce(ctx, pin)
+	return nil
+}
+
+// join enters an era that another agent builds and indexes this agent's slots there, until it is open. It is not done if
+// the builder stood still for 10 s: then another era must follow (R2).
+func (e *Engine) join(ctx context.Context, pin metadata.Pin) (done bool, err error) {
+	slog.InfoContext(ctx, "entering the era that another agent builds", "era", pin.Era)
+	if err := e.reattach(ctx, pin); err != nil {
+		return false, err
+	}
+	var builder patience
+	read := time.Now()
+	for {
+		if time.Since(read) > pollUnwell {
+			if err := e.CatchUp(ctx); err != nil {
+				return false, err
+			}
+			read = time.Now()
+		}
+		if err := e.same(pin); err != nil {
+			return false, err
+		}
+		if err := e.over(); err != nil {
+			return false, err
+		}
+		status, err := e.meta.Current(ctx, pin.Era)
+		switch {
+		case err != nil:
+			return false, err
+		case status.Open():
+			return true, nil
+		case !status.Begun:
+			return false, fmt.Errorf("era %d is gone while it was built: %w", pin.Era, metadata.ErrEra)
+		case builder.stood(status.Progress) > stoodStill10:
+			slog.WarnContext(ctx, "the builder of an era stands still", "era", pin.Era)
+			return false, nil
+		case status.Loaded:
+			if err := e.contribute(ctx, pin, status); err != nil {
+				return false, err
+			}
+		}
+		if err := e.restOrKick(ctx, pollBuild); err != nil {
+			return false, err
+		}
+	}
+}
+
+// contribute applies control records to an era being built and indexes this agent's slots, as far as it goes.
+func (e *Engine) contribute(ctx context.Context, pin metadata.Pin, status metadata.EraStatus) error {
+	if err := e.applyEffects(ctx, pin); err != nil {
+		return err
+	}
+	mine := status.Journals[e.journal]
+	if !mine.Opened {
+		return nil // its JOURNAL_OPEN was not applied when the status was read
+	}
+	if !mine.Attached { // the keys were lost in between, with the identity kept
+		return fmt.Errorf("journal is not attached to era %d any more: %w", pin.Era, metadata.ErrEra)
+	}
+	_, err := e.indexOwn(ctx, pin, mine.Next)
+	if errors.Is(err, errBehind) {
+		return nil // sealed journals come first
+	}
+	return err
+}
+
+func (e *Engine) restOrKick(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-e.kick:
+	case <-t.C:
+	}
+	return nil
 }
 
 // build makes the index anew from the bucket (R3) and opens it (R4). Until then owners serve everything without it.
 func (e *Engine) build(ctx context.Context, pin metadata.Pin) error {
 	slog.InfoContext(ctx, "building the index from the bucket", "era", pin.Era, "run_id", pin.RunID)
+	began := time.Now()
 	if err := e.meta.Begin(ctx, pin); err != nil {
 		return err
 	}
 	s := e.State()
-	if err := e.meta.Load(ctx, pin, stateEffects(s)); err != nil {
-		return err
+	for part := range slices.Chunk(stateEffects(s), loadEffects) {
+		if err := e.meta.Load(ctx, pin, part); err != nil {
+			return err
+		}
 	}
 	if err := e.meta.Loaded(ctx, pin, s.Next()-1); err != nil {
 		return err
 	}
-	if err := e.meta.Reattach(ctx, pin, e.journal, e.index.counted()); err != nil {
+	if err := e.reattach(ctx, pin); err != nil {
 		return err
 	}
-	var js []ended
+	b := builder{engine: e, pin: pin, waits: make(map[topic.JournalID]time.Time)}
+	defer e.out.unjoined.Store(nil)
+	for {
+		open, err := b.round(ctx)
+		if err != nil {
+			return err
+		}
+		if open {
+			break
+		}
+		if err := e.restOrKick(ctx, pollBuild); err != nil {
+			return err
+		}
+	}
+	e.eras.named = 0 // a Redis that forgets it from now on gets a new era
+	e.eras.opened = pin.Era
+	slog.InfoContext(ctx, "era open", "era", pin.Era, "took", time.Since(began))
+	return e.sweep(ctx, pin)
+}
+
+// builder is the recoverer's work on one era.
+type builder struct {
+	engine *Engine
+	pin    metadata.Pin
+	waits  map[topic.JournalID]time.Time // since when journals are waited for to re-attach
+	told   time.Time                     // when progress was told last
+	index  patience                      // for how long nobody indexed anything
+}
+
+// round looks at the era once and does what there is to do. It says whether the era is open.
+func (b *builder) round(ctx context.Context) (open bool, err error) {
+	e := b.engine
+	if err := e.CatchUp(ctx); err != nil {
+		return false, err
+	}
+	if err := e.same(b.pin); err != nil {
+		return false, err
+	}
+	if err := e.applyEffects(ctx, b.pin); err != nil {
+		return false, err
+	}
+	s := e.State()
+	status, err := e.meta.Current(ctx, b.pin.Era)
+	switch {
+	case err != nil:
+		return false, err
+	case status.Open():
+		return true, nil
+	case !status.Begun:
+		return false, fmt.Errorf("era %d is gone while it was built: %w", b.pin.Era, metadata.ErrEra)
+	}
+	if waiting, err := b.await(ctx, s, status); waiting || err != nil {
+		return false, err
+	}
+	// R3: every open journal re-attached. Now the sealed ones, whose slots may come before others'.
+	_, whole, err := e.indexSealed(ctx, b.pin, b.progress(ctx))
+	if err != nil {
+		return false, err
+	}
+	if err := e.contribute(ctx, b.pin, status); err != nil {
+		return false, err
+	}
+	missing, err := b.missing(ctx, s, whole)
+	if err != nil || missing {
+		return false, err
+	}
 	var expected []metadata.Expected
 	for j := range s.Journals() {
 		expected = append(expected, metadata.Expected{Journal: j.ID, Sealed: j.Sealed, Seal: j.SealSlot})
-		switch {
-		case j.Sealed:
-			js = append(js, ended{j, j.SealSlot})
-		case j.ID == e.journal:
-			js = append(js, ended{j, e.index.counted()})
+	}
+	err = e.meta.Open(ctx, b.pin, s.Next()-1, expected)
+	if errors.Is(err, metadata.ErrNotReady) { // something happened since it was looked at
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// await says whether open journals have not re-attached yet. Those that do not within two leases are sealed: this era is
+// where they would beat.
+func (b *builder) await(ctx context.Context, s *control.State, status metadata.EraStatus) (waiting bool, err error) {
+	var absent, overdue []topic.JournalID
+	for _, j := range s.OpenJournals() {
+		if j.ID == b.engine.journal || status.Journals[j.ID].Attached {
+			continue
+		}
+		since, ok := b.waits[j.ID]
+		if !ok {
+			since = time.Now()
+			b.waits[j.ID] = since
+		}
+		absent = append(absent, j.ID)
+		if time.Since(since) >= 2*b.engine.cfg.Lease {
+			overdue = append(overdue, j.ID)
 		}
 	}
-	status, err := e.meta.Current(ctx, pin.Era)
+	switch {
+	case len(absent) == 0:
+		b.engine.out.unjoined.Store(nil)
+		return false, nil
+	case len(overdue) > 0:
+		b.engine.out.unjoined.Store(&absent)
+		return true, b.seal(ctx, overdue, "did not re-attach")
+	case time.Since(b.told) > tellProgress: // waiting counts as work, for two leases at most
+		return true, b.progress(ctx)()
+	}
+	return true, nil
+}
+
+// missing says whether journals that re-attached are not indexed up to what they named then, or sealed ones not whole.
+// Those that stand still for two leases, with nobody else at work, are sealed.
+func (b *builder) missing(ctx context.Context, s *control.State, whole bool) (bool, error) {
+	status, err := b.engine.meta.Current(ctx, b.pin.Era)
 	if err != nil {
-		return err
+		return false, err
 	}
-	for _, j := range inOrder(js) {
-		if err := e.indexAll(ctx, pin, j, status.Journals[j.journal.ID].Next); err != nil {
+	var short []topic.JournalID
+	sum := uint64(s.Next()) // what is new in the control log is news, too
+	for _, j := range s.OpenJournals() {
+		at := status.Journals[j.ID]
+		sum += uint64(at.Next)
+		if at.Attached && at.Next < at.Counted && j.ID != b.engine.journal {
+			short = append(short, j.ID)
+		}
+	}
+	for j := range s.Journals() {
+		if j.Sealed {
+			sum += uint64(status.Journals[j.ID].Next)
+		}
+	}
+	mine := status.Journals[b.engine.journal]
+	still := b.index.stood(sum)
+	switch {
+	case len(short) == 0 && mine.Next >= mine.Counted && whole:
+		return false, nil
+	case still == 0:
+		return true, b.progress(ctx)()
+	case still >= 2*b.engine.cfg.Lease && len(short) > 0:
+		b.index = patience{}
+		b.engine.out.unjoined.Store(&short)
+		return true, b.seal(ctx, short, "stands still")
+	case still > behindMost:
+		return true, fmt.Errorf("era %d cannot be completed: %w", b.pin.Era, errRebuild)
+	}
+	return true, nil
+}
+
+// seal takes over journals that hold a build up.
+func (b *builder) seal(ctx context.Context, js []topic.JournalID, why string) error {
+	for _, j := range js {
+		slog.WarnContext(ctx, "a journal holds the new era up and is taken over", "era", b.pin.Era, "journal", j.String(), "because", why)
+		if err := b.engine.Takeover(ctx, j); err != nil {
 			return err
 		}
-		if err := e.meta.Progress(ctx, pin); err != nil {
+		if err := b.progress(ctx)(); err != nil {
 			return err
 		}
 	}
-	if err := e.meta.Open(ctx, pin, s.Next()-1, expected); err != nil {
-		return err
+	return nil
+}
+
+// progress tells those who watch the build that work was done.
+func (b *builder) progress(ctx context.Context) func() error {
+	return func() error {
+		b.told = time.Now()
+		return b.engine.meta.Progress(ctx, b.pin)
 	}
-	e.named = 0 // a Redis that forgets it from now on gets a new era
-	slog.InfoContext(ctx, "era open", "era", pin.Era)
-	return e.sweep(ctx, pin)
 }
 
 // sweep deletes what older eras left, a bounded number of keys at a time.
@@ -120,50 +442,20 @@ func (e *Engine) sweep(ctx context.Context, pin metadata.Pin) error {
 	}
 }
 
-// indexAll indexes a journal's slots from next, where the era stands, up to its end.
-func (e *Engine) indexAll(ctx context.Context, pin metadata.Pin, j ended, next topic.Slot) error {
-	for next < j.end {
-		segments, err := e.readSegments(ctx, j.journal.ID, next, min(next+indexBatch, j.end))
-		if err != nil {
-			return err
-		}
-		n, err := e.indexSegments(ctx, pin, segments)
-		if err != nil {
-			return err
-		}
-		next += topic.Slot(n)
-	}
-	return nil
-}
-
-// attach brings an open era to where the log stands: control records, the journals sealed before ours, our own; and
-// registers this agent. It returns our next slot to index.
+// attach brings an open era to where the log stands, as far as others do not come first: control records, sealed
+// journals; and registers this agent. It returns its journal's next slot to index.
 func (e *Engine) attach(ctx context.Context, pin metadata.Pin) (topic.Slot, error) {
 	if err := e.applyEffects(ctx, pin); err != nil {
 		return 0, err
 	}
-	s := e.State()
-	var js []ended
-	for j := range s.Journals() {
-		if j.Sealed {
-			js = append(js, ended{j, j.SealSlot})
-		}
+	if err := e.register(ctx, pin); err != nil { // before anything that takes time: others wait for the heartbeat
+		return 0, err
+	}
+	if _, _, err := e.indexSealed(ctx, pin, nil); err != nil {
+		return 0, err
 	}
 	status, err := e.meta.Current(ctx, pin.Era)
 	if err != nil {
-		return 0, err
-	}
-	for _, j := range inOrder(js) {
-		if err := e.indexAll(ctx, pin, j, status.Journals[j.journal.ID].Next); err != nil {
-			return 0, err
-		}
-	}
-	me, ok := s.Journal(e.journal)
-	if !ok {
-		return 0, errors.New("own journal is not in the control state")
-	}
-	info := fmt.Sprintf("node %d zone %q build %s", me.NodeID, me.Zone, me.Build)
-	if err := e.meta.Register(ctx, pin, e.journal, info); err != nil {
 		return 0, err
 	}
 	return status.Journals[e.journal].Next, nil

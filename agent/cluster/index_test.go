@@ -228,34 +228,29 @@ func (c *contrary) Index(ctx context.Context, pin metadata.Pin, n topic.Slot, s 
 	return c.Store.Index(ctx, pin, n, s)
 }
 
-// Another agent's journal is open and never re-attaches: the era stays unopened, and no other one is named for it.
-func TestIndex_EraThatCannotOpenIsGoneOnWith(t *testing.T) {
+// Another agent's journal is open and never re-attaches: it is sealed after two leases, and the era opens.
+func TestIndex_EraWaitsTwoLeasesForJournalsToReattach(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, meta := memory.New(), embedded.Open()
 		cfg := Config{Window: 4, Lease: time.Second}
-		silent := New(cfg, store, meta)
-		t.Cleanup(silent.Stop)
-		if err := silent.Start(t.Context()); err != nil {
-			t.Fatal(err)
+		var engines [2]*owner // the first is silent
+		for i := range engines {
+			o, err := bootOnce(t.Context(), t, cfg, store, meta, nobody)
+			if err != nil {
+				t.Fatal(err)
+			}
+			engines[i] = o
 		}
-		silent.journal = NewJournalID()
-		if err := silent.open(t.Context(), silent.journal, 0, nil, History{}); err != nil {
-			t.Fatal(err)
-		}
-		e := New(cfg, store, meta)
-		t.Cleanup(e.Stop)
-		if err := e.Start(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		e.journal = NewJournalID()
-		if err := e.open(t.Context(), e.journal, 0, nil, History{}); err != nil {
-			t.Fatal(err)
-		}
+		e := engines[1]
 		e.running(t, e.Index)
-		time.Sleep(10 * time.Minute)
+		time.Sleep(1900 * time.Millisecond)
+		if e.Era() != 0 || len(openOnes(t, store, meta)) != 2 {
+			t.Errorf("era %d is kept before two leases are over", e.Era())
+		}
+		time.Sleep(time.Second)
 		newest, _ := e.State().NewestEra()
-		if newest.Number != 1 || e.Era() != 0 {
-			t.Errorf("era %d named, %d pinned; want the first one waited for", newest.Number, e.Era())
+		if open := openOnes(t, store, meta); newest.Number != 1 || e.Era() != 1 || len(open) != 1 || open[0].ID != e.Journal() {
+			t.Errorf("era %d named, %d kept, %d journals open; want the first one complete without the silent agent", newest.Number, e.Era(), len(open))
 		}
 	})
 }

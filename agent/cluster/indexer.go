@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -15,19 +17,23 @@ import (
 )
 
 const (
-	queueSlots   = 1000 // slots that wait in memory while Redis is away; older footers are read back (P6)
-	indexBatch   = 64   // segments per call
-	retryIndex   = time.Second
-	calmAfter    = 10 * time.Minute // an index that was kept for so long begins with short pauses again
-	beatInterval = time.Second
-	stuckPut     = 15 * time.Second // an owner whose oldest slot is in flight for longer stops its heartbeat (F1)
+	queueSlots  = 1000                  // slots that wait in memory while Redis is away; older footers are read back (P6)
+	indexBatch  = 64                    // segments per call
+	keepEffects = 1000                  // control numbers below those applied whose effects are kept: a new era may begin lower
+	retryIndex  = time.Second           // before the next attempt to keep the index, and less than a lease
+	retryEra    = 50 * time.Millisecond // the same when another era is to be looked for
+	retryBehind = 20 * time.Millisecond // before a slot is indexed again that waits for slots of other journals
+	behindMost  = 30 * time.Second      // for which it waits: then the index lost something
+	lookAround  = 10 * time.Second      // between two looks for sealed journals that nobody indexed to their end
+	pollIndex   = time.Second           // between two looks at a quiet index
 )
 
 // indexQueue holds the newest slots of this agent's journal that count, for the index. Safe for concurrent use.
 type indexQueue struct {
 	mu    sync.Mutex // guards all below
 	slots []metadata.Segment
-	end   topic.Slot // every slot below counts
+	end   topic.Slot                       // every slot below counts
+	ends  map[topic.Partition]topic.Offset // where they leave each partition, by their footers
 }
 
 func (q *indexQueue) push(s metadata.Segment) {
@@ -35,6 +41,12 @@ func (q *indexQueue) push(s metadata.Segment) {
 	defer q.mu.Unlock()
 	q.slots = append(q.slots, s)
 	q.end = s.Slot + 1
+	if q.ends == nil {
+		q.ends = make(map[topic.Partition]topic.Offset)
+	}
+	for _, x := range s.Extents {
+		q.ends[x.Partition] = x.Next
+	}
 	if len(q.slots) > queueSlots {
 		q.slots[0] = metadata.Segment{}
 		q.slots = q.slots[1:]
@@ -71,6 +83,13 @@ func (q *indexQueue) counted() topic.Slot {
 	return q.end
 }
 
+// ended gives where the slots below seal leave each partition, if those are all that count.
+func (q *indexQueue) ended(seal topic.Slot) (map[topic.Partition]topic.Offset, bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return maps.Clone(q.ends), q.end == seal
+}
+
 // Counted takes a slot of this agent's journal that counts, for the index. It does not block.
 func (e *Engine) Counted(f segment.Footer) {
 	e.index.push(segmentOf(f.Journal, f.Repeated()))
@@ -83,79 +102,133 @@ func segmentOf(j topic.JournalID, f segment.SlotExtents) metadata.Segment {
 	}
 }
 
-// errRebuild says that the index is not what the log says: a new era is built (R1).
-var errRebuild = errors.New("index must be rebuilt")
+// What ends an attempt to keep the index, beside the errors of the metadata store.
+var (
+	// errRebuild says that the index is not what the log says: a new era is built (R1).
+	errRebuild = errors.New("index must be rebuilt")
+	// errBehind says that the index lacks what comes before a slot, which is normal (P6).
+	errBehind = errors.New("index is behind")
+)
 
 // Index keeps the index in step with the log until ctx ends: it pins the era, or recovers, applies control records,
-// and indexes the slots of this agent's journal in order. With Redis away it waits; nobody's ack waits for it.
+// and indexes the slots of this agent's journal in order. With Redis away it waits; nobody's ack waits for it. Beside it
+// runs the heartbeat.
 func (e *Engine) Index(ctx context.Context) error {
-	away, rebuild, tries := false, false, 0
+	beats, stop := context.WithCancel(ctx)
+	var beating sync.WaitGroup
+	beating.Go(func() { e.beat(beats) })
+	defer beating.Wait()
+	defer stop()
+	away := false
 	for {
-		began := time.Now()
-		err := e.indexing(ctx, rebuild)
+		err := e.indexing(ctx)
+		e.era.Store(0)
+		e.beating.detach()
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		e.era.Store(0)
+		if !e.unwell.Swap(true) {
+			e.doorbell() // R1: the control log is read more often from now on
+		}
 		if !away || !errors.Is(err, metadata.ErrUnavailable) {
 			slog.WarnContext(ctx, "index is not kept for now", "error", err, "slots_behind", e.Behind())
 		}
 		away = errors.Is(err, metadata.ErrUnavailable)
-		rebuild = errors.Is(err, errRebuild)
-		if time.Since(began) > calmAfter {
-			tries = 0
+		pause := min(retryIndex, e.cfg.Lease/beatsPerLease)
+		if errors.Is(err, metadata.ErrEra) || errors.Is(err, errRebuild) {
+			pause = retryEra // the pauses of R1 are those of another era at the same identity
 		}
-		pause := retryIndex
-		if rebuild { // R1: a log and an index that keep disagreeing must not fill the control log with eras
-			pause = min(time.Minute, retryIndex<<min(tries, 6))
-			tries++
-		}
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-time.After(pause):
+		if err := rest(ctx, pause); err != nil {
+			return err
 		}
 	}
 }
 
 // indexing pins an era and works in it until something fails.
-func (e *Engine) indexing(ctx context.Context, rebuild bool) error {
-	pin, err := e.pin(ctx, rebuild)
+func (e *Engine) indexing(ctx context.Context) error {
+	pin, err := e.pin(ctx)
 	if err != nil {
 		return err
 	}
+	err = e.keep(ctx, pin)
+	if errors.Is(err, errRebuild) {
+		e.eras.bad = pin.Era
+	}
+	return err
+}
+
+// keep works in an open era until something fails.
+func (e *Engine) keep(ctx context.Context, pin metadata.Pin) error {
 	next, err := e.attach(ctx, pin)
 	if err != nil {
 		return err
 	}
-	e.era.Store(pin.Era)
+	e.eras.opened = pin.Era
+	e.unwell.Store(false)
 	e.indexed.Store(uint64(next))
+	e.era.Store(pin.Era)
 	slog.InfoContext(ctx, "index in step with the log", "era", pin.Era, "slot", next)
-	tick := time.NewTicker(beatInterval)
+	tick := time.NewTicker(pollIndex)
 	defer tick.Stop()
+	var waits patience
+	looked := time.Now()
 	for {
-		if newest, ok := e.State().NewestEra(); ok && uint64(newest.Number) != pin.Era {
-			return fmt.Errorf("era %d follows %d: %w", newest.Number, pin.Era, metadata.ErrEra)
+		if err := e.same(pin); err != nil {
+			return err
 		}
 		if err := e.applyEffects(ctx, pin); err != nil {
 			return err
 		}
-		if next, err = e.indexOwn(ctx, pin, next); err != nil {
+		next, err = e.indexOwn(ctx, pin, next)
+		behind := errors.Is(err, errBehind)
+		if err != nil && !behind {
 			return err
+		}
+		if behind || time.Since(looked) > lookAround+rand.N(lookAround) {
+			looked = time.Now()
+			if _, _, err := e.indexSealed(ctx, pin, nil); err != nil {
+				return err
+			}
+		}
+		if !behind {
+			waits = patience{}
+		} else if waits.stood(uint64(next)) > behindMost {
+			return fmt.Errorf("slot %d waits for slots of other journals in vain: %w", next, errRebuild)
+		}
+		again := tick.C
+		if behind {
+			again = time.After(retryBehind)
 		}
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-e.kick:
-		case <-tick.C:
-			if e.cfg.Stuck != nil && e.cfg.Stuck() >= stuckPut {
-				continue // F1: whoever cannot store anything is better replaced
-			}
-			if err := e.meta.Beat(ctx, pin, e.journal); err != nil {
-				return err
-			}
+		case <-again:
 		}
 	}
+}
+
+// same says that an era is still the one to work in: the newest, and not lost by what the heartbeat met.
+func (e *Engine) same(pin metadata.Pin) error {
+	if newest, ok := e.State().NewestEra(); ok && uint64(newest.Number) != pin.Era {
+		return fmt.Errorf("era %d follows %d: %w", newest.Number, pin.Era, metadata.ErrEra)
+	}
+	return e.beating.met(pin)
+}
+
+// patience tells for how long a number has stood still. The zero value has seen none.
+type patience struct {
+	at    uint64
+	since time.Time
+}
+
+// stood notes the number as it is now and says since when it has been that.
+func (p *patience) stood(at uint64) time.Duration {
+	if p.since.IsZero() || p.at != at {
+		p.at, p.since = at, time.Now()
+		return 0
+	}
+	return time.Since(p.since)
 }
 
 // applyEffects brings the index to the control number that this agent has applied.
@@ -170,7 +243,7 @@ func (e *Engine) applyEffects(ctx context.Context, pin metadata.Pin) error {
 			return fmt.Errorf("index stands at control %d, its effects are no longer known here: %w", applied, errRebuild)
 		}
 		if len(effects) == 0 {
-			e.effects.forget(applied)
+			e.effects.forget(applied - min(applied, keepEffects))
 			return nil
 		}
 		now, err := e.meta.Apply(ctx, pin, applied+1, effects)
@@ -209,7 +282,68 @@ func (e *Engine) indexOwn(ctx context.Context, pin metadata.Pin, next topic.Slot
 	}
 }
 
-// indexSegments indexes segments of one journal and returns how many of them the index holds now.
+// indexAll indexes a journal's slots [next, end), all of which count, and returns the first that is not indexed.
+func (e *Engine) indexAll(ctx context.Context, pin metadata.Pin, j topic.JournalID, next, end topic.Slot) (topic.Slot, error) {
+	for next < end {
+		segments, err := e.readSegments(ctx, j, next, min(next+indexBatch, end))
+		if err != nil {
+			return next, err
+		}
+		n, err := e.indexSegments(ctx, pin, segments)
+		next += topic.Slot(n)
+		if err != nil {
+			return next, err
+		}
+	}
+	return next, nil
+}
+
+// indexSealed indexes sealed journals as far as it goes: slots that come behind those of an open journal have to wait
+// for its owner. It calls worked, if there is one, for every journal that got on, and returns how many slots that were
+// and whether all journals are indexed to their seals.
+func (e *Engine) indexSealed(ctx context.Context, pin metadata.Pin, worked func() error) (indexed topic.Slot, whole bool, err error) {
+	status, err := e.meta.Current(ctx, pin.Era)
+	if err != nil {
+		return 0, false, err
+	}
+	var left []ended
+	for j := range e.State().Journals() {
+		if s := status.Journals[j.ID]; j.Sealed && s.Opened && s.Next < j.SealSlot {
+			left = append(left, ended{j, j.SealSlot})
+		}
+	}
+	left = inOrder(left)
+	reached := make(map[topic.JournalID]topic.Slot)
+	for moved := true; moved && len(left) > 0; { // moves let slots of two journals wait for each other in turn
+		moved = false
+		left = slices.DeleteFunc(left, func(j ended) bool {
+			if err != nil {
+				return false
+			}
+			id := j.journal.ID
+			from := max(reached[id], status.Journals[id].Next)
+			var next topic.Slot
+			next, err = e.indexAll(ctx, pin, id, from, j.end)
+			if errors.Is(err, errBehind) {
+				err = nil
+			}
+			if next > from {
+				moved, indexed, reached[id] = true, indexed+next-from, next
+				if worked != nil && err == nil {
+					err = worked()
+				}
+			}
+			return next >= j.end
+		})
+		if err != nil {
+			return indexed, false, err
+		}
+	}
+	return indexed, len(left) == 0, nil
+}
+
+// indexSegments indexes segments of one journal and returns how many of them the index holds now. errBehind: the next
+// one has to wait for slots of other journals.
 func (e *Engine) indexSegments(ctx context.Context, pin metadata.Pin, segments []metadata.Segment) (int, error) {
 	done := 0
 	for try := 0; ; try++ {
@@ -226,15 +360,28 @@ func (e *Engine) indexSegments(ctx context.Context, pin metadata.Pin, segments [
 		switch {
 		case done == len(segments):
 			return done, nil
-		case last == metadata.Behind && try < 3: // a control record came in between
+		case last == metadata.Behind && try < 2: // a control record may have come in between
 			if err := e.applyEffects(ctx, pin); err != nil {
 				return done, err
 			}
+		case last == metadata.Behind:
+			return done, errBehind
 		default:
-			s := segments[done]
-			return done, fmt.Errorf("slot %d of journal %s is %s: %w", s.Slot, s.Journal, last, errRebuild)
+			return done, e.contradicted(ctx, segments[done], last)
 		}
 	}
+}
+
+// contradicted judges a slot that the index does not take, by the control log as it is now: whoever lost its journal is
+// fenced, and else the index is wrong (P6).
+func (e *Engine) contradicted(ctx context.Context, s metadata.Segment, o metadata.Outcome) error {
+	if err := e.CatchUp(ctx); err != nil {
+		return err
+	}
+	if err := e.over(); err != nil {
+		return err
+	}
+	return fmt.Errorf("slot %d of journal %s is %s: %w", s.Slot, s.Journal, o, errRebuild)
 }
 
 func (e *Engine) readSegments(ctx context.Context, j topic.JournalID, from, to topic.Slot) ([]metadata.Segment, error) {

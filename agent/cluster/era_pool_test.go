@@ -1,0 +1,248 @@
+package cluster
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/odradek/odradek/control"
+	"github.com/odradek/odradek/metadata/embedded"
+	"github.com/odradek/odradek/topic"
+)
+
+// A Redis that knows nothing comes in place of the old one: one agent names the era, all re-attach, it opens within
+// seconds, and nobody is sealed.
+func TestEra_FailoverWithAllAlive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, embedded.Open())
+		a, b, c := p.join(), p.join(), p.join()
+		p.settled("the first era", 20*time.Second, together(1, a, b, c))
+		ps := p.topic(a, "orders", 30)
+		time.Sleep(time.Second)
+		members := []*member{a, b, c}
+		for range 100 {
+			for _, m := range members {
+				p.write(m, p.ownedBy(m, ps)[:3]...)
+			}
+		}
+		time.Sleep(time.Second)
+		p.redis = embedded.Open()
+		for _, m := range members {
+			m.link.lead(p.redis)
+		}
+		took := p.settled("the second era", 20*time.Second, together(2, members...))
+		if took > 3*time.Second {
+			t.Errorf("open after %v", took)
+		}
+		if n := p.eras(); n != 2 {
+			t.Errorf("%d eras", n)
+		}
+		if n := len(p.openOnes()); n != 3 {
+			t.Errorf("%d journals are open", n)
+		}
+		for _, m := range members {
+			inStep(t, p.redis, m.Engine, m.next)
+		}
+		time.Sleep(time.Minute)
+		if n := p.eras(); n != 2 || len(p.openOnes()) != 3 {
+			t.Errorf("a minute later: %d eras, %d journals open", n, len(p.openOnes()))
+		}
+	})
+}
+
+// The one that builds dies while it waits for the others: after 10 s without progress another one builds the next era,
+// and the dead one's journal is sealed by that.
+func TestEra_BuilderDies(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, embedded.Open())
+		members := []*member{p.join(), p.join(), p.join()}
+		p.settled("the first era", 20*time.Second, together(1, members...))
+		ps := p.topic(members[0], "orders", 6)
+		time.Sleep(time.Second)
+		for _, m := range members {
+			p.write(m, p.ownedBy(m, ps)...)
+		}
+		time.Sleep(time.Second)
+		p.redis = embedded.Open()
+		first := members[0]
+		first.link.lead(p.redis) // alone sees the new one, and so it builds
+		for _, m := range members[1:] {
+			m.link.cut(true)
+		}
+		time.Sleep(2 * time.Second)
+		if p.eras() != 2 {
+			t.Fatalf("%d eras", p.eras())
+		}
+		first.kill()
+		for _, m := range members[1:] {
+			m.link.lead(p.redis)
+			m.link.cut(false)
+		}
+		p.settled("the era after that", 45*time.Second, together(3, members[1:]...))
+		if n := len(p.openOnes()); n != 2 {
+			t.Errorf("%d journals are open, want those of the living", n)
+		}
+		ends := map[topic.Partition]topic.Offset{}
+		for _, x := range ps {
+			ends[x] = 1
+		}
+		inStep(t, p.redis, members[1].Engine, ends)
+	})
+}
+
+// One dies together with Redis: it does not re-attach within two leases and is sealed by who builds.
+func TestEra_AgentLostInTheSameMoment(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, embedded.Open())
+		a, b, c := p.join(), p.join(), p.join()
+		p.settled("the first era", 20*time.Second, together(1, a, b, c))
+		ps := p.topic(a, "orders", 6)
+		time.Sleep(time.Second)
+		mine := p.ownedBy(c, ps)
+		p.write(c, mine...)
+		c.kill()
+		p.redis = embedded.Open()
+		a.link.lead(p.redis)
+		b.link.lead(p.redis)
+		took := p.settled("the second era", 30*time.Second, together(2, a, b))
+		if took > 2*p.lease+3*time.Second {
+			t.Errorf("open after %v", took)
+		}
+		if n := len(p.openOnes()); n != 2 {
+			t.Errorf("%d journals are open", n)
+		}
+		for _, x := range mine {
+			if o, _ := p.state().State().Owner(x); o.Base != 1 || o.Epoch != 1 {
+				t.Errorf("%s is assigned as %+v", x, o)
+			}
+		}
+	})
+}
+
+// One re-attaches and then stands still short of what it named: it is sealed and indexed like the others.
+func TestEra_AttachedAndStandingStillIsSealed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, embedded.Open())
+		a, b, c := p.join(), p.join(), p.join()
+		p.settled("the first era", 20*time.Second, together(1, a, b, c))
+		ps := p.topic(a, "orders", 6)
+		time.Sleep(time.Second)
+		mine := p.ownedBy(c, ps)
+		p.write(c, mine...)
+		time.Sleep(time.Second)
+		c.kill()
+		p.redis = embedded.Open()
+		run, replication, _ := p.redis.Identity(t.Context())
+		pin := pinOf(mustEra(t, a))
+		pin.Era, pin.RunID, pin.ReplicationID = 2, run, replication
+		if err := p.redis.Reattach(t.Context(), pin, c.Journal(), 1); err != nil { // its last deed
+			t.Fatal(err)
+		}
+		a.link.lead(p.redis)
+		b.link.lead(p.redis)
+		p.settled("the second era", 30*time.Second, together(2, a, b))
+		if n := len(p.openOnes()); n != 2 {
+			t.Errorf("%d journals are open", n)
+		}
+		ends := map[topic.Partition]topic.Offset{}
+		for _, x := range mine {
+			ends[x] = 1
+		}
+		inStep(t, p.redis, a.Engine, ends)
+	})
+}
+
+// An agent opens its journal while an era is built: it is waited for, re-attaches and is in the era when that opens.
+func TestEra_NewcomerDuringTheBuild(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, embedded.Open())
+		a, b := p.join(), p.join()
+		p.settled("the first era", 20*time.Second, together(1, a, b))
+		ps := p.topic(a, "orders", 6)
+		time.Sleep(time.Second)
+		p.redis = embedded.Open()
+		b.link.cut(true)
+		a.link.lead(p.redis)
+		time.Sleep(2 * time.Second) // a builds and waits for b
+		c := p.join()
+		time.Sleep(time.Second)
+		if c.Era() != 0 {
+			t.Error("the newcomer keeps an era that is not complete")
+		}
+		b.link.lead(p.redis)
+		b.link.cut(false)
+		p.settled("the second era", 10*time.Second, together(2, a, b, c))
+		if n := len(p.openOnes()); n != 3 {
+			t.Errorf("%d journals are open", n)
+		}
+		more := p.topic(c, "more", 9)
+		time.Sleep(time.Second)
+		p.write(c, p.ownedBy(c, more)...)
+		p.write(a, p.ownedBy(a, ps)...)
+		p.settled("the index", 5*time.Second, together(2, a, b, c))
+		inStep(t, p.redis, c.Engine, c.next)
+	})
+}
+
+// Redis fails over again while an era is built: that one is never opened.
+func TestEra_FailoverDuringTheBuild(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, embedded.Open())
+		a, b := p.join(), p.join()
+		p.settled("the first era", 20*time.Second, together(1, a, b))
+		second := embedded.Open()
+		b.link.cut(true)
+		a.link.lead(second)
+		time.Sleep(2 * time.Second)
+		p.redis = embedded.Open()
+		a.link.lead(p.redis)
+		b.link.lead(p.redis)
+		b.link.cut(false)
+		p.settled("the third era", 10*time.Second, together(3, a, b))
+		if status, _ := second.Current(t.Context(), 2); status.Open() {
+			t.Error("the second era was opened")
+		}
+		if n := len(p.openOnes()); n != 2 {
+			t.Errorf("%d journals are open", n)
+		}
+	})
+}
+
+// The index of one partition waits for the slots of another agent, which are in the log and not in Redis yet: nobody
+// builds anew for that, and it goes on once that agent does, or is sealed.
+func TestIndex_BehindWaitsForTheOwnerBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, embedded.Open())
+		a, b, c := p.join(), p.join(), p.join()
+		p.settled("the first era", 20*time.Second, together(1, a, b, c))
+		ps := p.topic(a, "orders", 9)
+		time.Sleep(time.Second)
+		x := p.ownedBy(c, ps)[0]
+		c.link.cut(true)
+		p.write(c, x) // counts, and Redis does not know
+		if err := a.Takeover(t.Context(), c.Journal()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		o, _ := a.State().Owner(x)
+		heir := a
+		if o.Journal == b.Journal() {
+			heir = b
+		}
+		p.write(heir, x)
+		p.settled("the index", 5*time.Second, together(1, a, b))
+		inStep(t, p.redis, a.Engine, map[topic.Partition]topic.Offset{x: 2})
+		if n := p.eras(); n != 1 {
+			t.Errorf("%d eras", n)
+		}
+	})
+}
+
+func mustEra(t *testing.T, m *member) control.Era {
+	t.Helper()
+	era, ok := m.State().NewestEra()
+	if !ok {
+		t.Fatal("no era was named")
+	}
+	return era
+}
