@@ -5,7 +5,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 RUN     ?=
 FUZZTIME ?= 20s
 
-.PHONY: help deps run build test unit race suites clients lint fmt fuzz bench long docs clean
+.PHONY: help deps run build test unit race suites clients lint fmt fuzz bench long docs clean chaos demo
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -53,6 +53,12 @@ fuzz: ## every fuzz target for FUZZTIME
 
 bench: ## every benchmark
 	go test -run '^$$' -bench . -benchmem ./...
+
+demo: ## three agents for a minute: one is killed, Redis is wiped, nothing is lost (STORE=minio: not on a directory)
+	@go run ./test/demo -store $(or $(STORE),file) $(DEMO)
+
+chaos: ## three minutes of faults on a pool, judged (CHAOS="-minutes 60 -seed 7" changes that)
+	@go run ./test/chaos $(CHAOS)
 
 long: ## the tests in their long form: hours
 	ODRADEK_TEST_LONG=1 go test -count=1 -timeout 0 ./test/...

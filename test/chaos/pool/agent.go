@@ -2,6 +2,8 @@ package pool
 
 import (
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"strings"
 	"sync"
@@ -153,4 +155,22 @@ func (a *Agent) mend() {
 		a.Bucket.Mend()
 		a.Bucket.Behave()
 	}
+}
+
+// Goroutines is what the agent's goroutines do, if it serves profiles.
+func (a *Agent) Goroutines() []byte {
+	client := http.Client{Timeout: 5 * time.Second}
+	answer, err := client.Get("http://" + a.HTTP + "/debug/pprof/goroutine?debug=2")
+	if err != nil {
+		return nil
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return nil
+	}
+	b, err := io.ReadAll(answer.Body)
+	if err != nil {
+		return nil
+	}
+	return b
 }

@@ -97,6 +97,12 @@ func (r *Redis) Restart() {
 	r.become(r.launch(r.dir, "--appendonly", "yes"))
 }
 
+// RestartEmpty starts a server that knows nothing in place of the killed one.
+func (r *Redis) RestartEmpty() {
+	r.server.Kill()
+	r.become(r.launch(r.newDir(), "--appendonly", "yes"))
+}
+
 // RestartTorn is Restart after up to a third of the append-only file's end was torn off, which Redis takes as the
 // tail of a crash. It says how many bytes that were.
 func (r *Redis) RestartTorn() (int64, error) {

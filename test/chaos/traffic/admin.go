@@ -48,7 +48,12 @@ func (t *Traffic) passing(ctx context.Context, name string) error {
 	if err := addPartitions(step, admin, name, 4); err != nil {
 		return fmt.Errorf("add partitions: %w", err)
 	}
-	if err := t.write(ctx, step, s, name, 2, 4); err != nil {
+	more, err := t.newSender(s.name, -1) // one that has never heard of fewer partitions
+	if err != nil {
+		return err
+	}
+	defer more.client.Close()
+	if err := t.write(ctx, step, more, name, 2, 4); err != nil {
 		return err
 	}
 	if err := t.readBackAll(step, name, 4); err != nil {

@@ -105,6 +105,10 @@ func (t *Traffic) probeLeaders(ctx context.Context) {
 			continue
 		}
 		end := t.log.Now()
+		addrs := make(map[int32]string)
+		for _, b := range m.Brokers {
+			addrs[b.NodeID] = fmt.Sprintf("%s:%d", b.Host, b.Port)
+		}
 		m.Topics.EachPartition(func(d kadm.PartitionDetail) {
 			p := history.Partition{Topic: d.Topic, Index: d.Partition}
 			if last, known := epochs[p]; d.Err != nil || known && last >= d.LeaderEpoch {
@@ -112,10 +116,10 @@ func (t *Traffic) probeLeaders(ctx context.Context) {
 			}
 			epochs[p] = d.LeaderEpoch
 			t.mu.Lock()
-			t.owners[p] = d.Leader
+			t.owners[p] = addrs[d.Leader]
 			t.mu.Unlock()
 			t.log.Add(history.Event{
-				Kind: history.Led, Client: "leaders", Start: start, End: end, Partition: p, Agent: fmt.Sprint(d.Leader), Epoch: d.LeaderEpoch,
+				Kind: history.Led, Client: "leaders", Start: start, End: end, Partition: p, Agent: addrs[d.Leader], Epoch: d.LeaderEpoch,
 			})
 		})
 	}

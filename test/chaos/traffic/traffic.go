@@ -58,7 +58,7 @@ type Traffic struct {
 	groupPos map[string]map[history.Partition]int64 // where a group stands, as it was handed records
 	position map[string]map[history.Partition]int64 // where an assigned consumer stands
 	ends     map[history.Partition]int64            // newest that was told
-	owners   map[history.Partition]int32
+	owners   map[history.Partition]string
 	readBack map[history.Partition][]history.Record
 	notes    []string // what went wrong without being a violation by itself
 }
@@ -68,7 +68,7 @@ func New(c Config) *Traffic {
 	return &Traffic{
 		c: c, log: c.Log, pending: make(map[string]history.Event), watches: make(map[*Watch]bool),
 		groupPos: make(map[string]map[history.Partition]int64), position: make(map[string]map[history.Partition]int64),
-		ends: make(map[history.Partition]int64), owners: make(map[history.Partition]int32),
+		ends: make(map[history.Partition]int64), owners: make(map[history.Partition]string),
 		readBack: make(map[history.Partition][]history.Record),
 	}
 }
@@ -245,8 +245,8 @@ func (t *Traffic) Lag(group string) int64 {
 	return lag
 }
 
-// Owners gives the node id of each partition's leader, as last told.
-func (t *Traffic) Owners() map[history.Partition]int32 {
+// Owners gives the address of each partition's leader, as last told.
+func (t *Traffic) Owners() map[history.Partition]string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return maps.Clone(t.owners)

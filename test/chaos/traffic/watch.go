@@ -12,15 +12,21 @@ import (
 type Watch struct {
 	t     *Traffic
 	from  time.Duration
-	first map[history.Partition]time.Duration // guarded by t.mu
-	full  chan struct{}                       // closed when every partition has one
+	full  chan struct{} // closed when every partition has one
 	want  int
+	first map[history.Partition]time.Duration // guarded by t.mu
+	last  map[history.Partition]time.Duration // newest ack of any record; guarded by t.mu
+	gap   time.Duration                       // longest time without an ack on some partition; guarded by t.mu
 }
 
 // Watch begins now.
 func (t *Traffic) Watch() *Watch {
 	parts := t.Partitions()
-	w := &Watch{t: t, from: t.log.Now(), first: make(map[history.Partition]time.Duration), full: make(chan struct{}), want: len(parts)}
+	w := &Watch{t: t, from: t.log.Now(), full: make(chan struct{}), want: len(parts),
+		first: make(map[history.Partition]time.Duration), last: make(map[history.Partition]time.Duration)}
+	for _, p := range parts {
+		w.last[p] = w.from
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.watches[w] = true
@@ -29,7 +35,14 @@ func (t *Traffic) Watch() *Watch {
 
 // ack notes an ack; t.mu is held.
 func (w *Watch) ack(e history.Event) {
-	if e.Acks != -1 || e.Start < w.from || w.t.c.Topics[e.Topic] <= e.Index {
+	if e.Acks != -1 || w.t.c.Topics[e.Topic] <= e.Index {
+		return
+	}
+	if e.End > w.last[e.Partition] {
+		w.gap = max(w.gap, e.End-w.last[e.Partition])
+		w.last[e.Partition] = e.End
+	}
+	if e.Start < w.from {
 		return
 	}
 	if _, known := w.first[e.Partition]; known || len(w.first) == w.want {
@@ -42,13 +55,8 @@ func (w *Watch) ack(e history.Event) {
 }
 
 // Wait gives the time from the beginning of the watch until every partition had its ack, or an error that names one that
-// has none after a limit. The watch is over then.
+// has none after a limit. It may be asked again, until Close.
 func (w *Watch) Wait(ctx context.Context, limit time.Duration) (time.Duration, error) {
-	defer func() {
-		w.t.mu.Lock()
-		defer w.t.mu.Unlock()
-		delete(w.t.watches, w)
-	}()
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	select {
@@ -71,4 +79,18 @@ func (w *Watch) Wait(ctx context.Context, limit time.Duration) (time.Duration, e
 		last = max(last, at)
 	}
 	return last - w.from, nil
+}
+
+// Silence is the longest time since the beginning in which some partition had no ack.
+func (w *Watch) Silence() time.Duration {
+	w.t.mu.Lock()
+	defer w.t.mu.Unlock()
+	return w.gap
+}
+
+// Close ends the watch.
+func (w *Watch) Close() {
+	w.t.mu.Lock()
+	defer w.t.mu.Unlock()
+	delete(w.t.watches, w)
 }

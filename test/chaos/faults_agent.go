@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"syscall"
+	"time"
+)
+
+const (
+	fewestAgents = 2
+	mostAgents   = 5
+	stopTime     = 60 * time.Second // until a process is gone after SIGTERM
+)
+
+func agentFaults() []fault {
+	return []fault{
+		{name: "kill and restart", class: ofAgents, do: func(ctx context.Context, d *damage) error {
+			return d.kill(ctx, 1, d.between(0, 2*time.Second))
+		}},
+		{name: "kill until taken over", class: ofAgents, do: func(ctx context.Context, d *damage) error {
+			return d.kill(ctx, 1, d.lease+d.between(3*time.Second, 6*time.Second))
+		}},
+		{name: "kill two", class: ofAgents, do: func(ctx context.Context, d *damage) error {
+			return d.kill(ctx, 2, d.between(time.Second, 2*d.lease))
+		}},
+		{name: "kill all", class: ofAgents, do: func(ctx context.Context, d *damage) error {
+			return d.kill(ctx, mostAgents, d.between(0, 2*time.Second))
+		}},
+		{name: "terminate and restart", class: ofAgents, do: terminate},
+		{name: "stop for a second", class: ofAgents, do: func(ctx context.Context, d *damage) error { return d.stop(ctx, time.Second) }},
+		{name: "stop for a lease and a second", class: ofAgents, do: func(ctx context.Context, d *damage) error {
+			return d.stop(ctx, d.lease+time.Second)
+		}},
+		{name: "stop for long", class: ofAgents, do: func(ctx context.Context, d *damage) error { return d.stop(ctx, d.long) }},
+		{name: "cut one from redis", class: ofAgents, do: func(ctx context.Context, d *damage) error {
+			a, err := d.agent()
+			if err != nil {
+				return err
+			}
+			return d.cutRedis(ctx, a)
+		}},
+		{name: "cut one from its clients", class: ofAgents, do: cutClients},
+		{name: "join", class: ofAgents, do: join},
+		{name: "leave", class: ofAgents, do: leave},
+	}
+}
+
+// kill kills up to n agents and starts them again after a while.
+func (d *damage) kill(ctx context.Context, n int, after time.Duration) error {
+	agents := d.pool.Members()
+	d.rng.Shuffle(len(agents), func(i, j int) { agents[i], agents[j] = agents[j], agents[i] })
+	agents = agents[:min(n, len(agents))]
+	d.tell(names(agents) + " for " + after.Round(100*time.Millisecond).String())
+	for _, a := range agents {
+		a.Kill()
+	}
+	sleep(ctx, after)
+	for _, a := range agents {
+		a.Launch()
+	}
+	return nil
+}
+
+func terminate(ctx context.Context, d *damage) error {
+	a, err := d.agent()
+	if err != nil {
+		return err
+	}
+	d.tell(a.Name)
+	_, err = a.Terminate(stopTime)
+	sleep(ctx, d.between(0, 3*time.Second))
+	a.Launch()
+	return err
+}
+
+// stop stops an agent for a while: it holds connections and knows nothing of the time that passes.
+func (d *damage) stop(ctx context.Context, t time.Duration) error {
+	a, err := d.agent()
+	if err != nil {
+		return err
+	}
+	d.tell(a.Name + " for " + t.String())
+	a.Signal(syscall.SIGSTOP)
+	sleep(ctx, t)
+	a.Signal(syscall.SIGCONT)
+	return nil
+}
+
+func cutClients(ctx context.Context, d *damage) error {
+	a, err := d.agent()
+	if err != nil {
+		return err
+	}
+	t := d.between(time.Second, 6*time.Second)
+	d.tell(a.Name + " for " + t.Round(100*time.Millisecond).String())
+	if d.rng.IntN(2) == 0 {
+		a.Client.Cut()
+	} else {
+		a.Client.Swallow()
+	}
+	sleep(ctx, t)
+	a.Client.Mend()
+	return nil
+}
+
+// join adds an agent, or starts one again that left.
+func join(_ context.Context, d *damage) error {
+	if len(d.pool.Members()) >= mostAgents {
+		d.tell("nobody: there are enough")
+		return nil
+	}
+	for _, a := range d.pool.Agents() {
+		if a.Left() {
+			d.tell(a.Name + " again")
+			a.Launch()
+			return nil
+		}
+	}
+	a := d.pool.Add()
+	d.tell(a.Name)
+	a.Launch()
+	return nil
+}
+
+// leave ends an agent for good.
+func leave(_ context.Context, d *damage) error {
+	if len(d.pool.Members()) <= fewestAgents {
+		d.tell("nobody: there are too few")
+		return nil
+	}
+	a, err := d.agent()
+	if err != nil {
+		return err
+	}
+	d.tell(a.Name)
+	a.Leave()
+	_, err = a.Terminate(stopTime)
+	return err
+}

@@ -1,0 +1,206 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/odradek/odradek/agent/verify"
+	"github.com/odradek/odradek/test/chaos/check"
+	"github.com/odradek/odradek/test/chaos/history"
+	"github.com/odradek/odradek/test/chaos/traffic"
+)
+
+// windows is how many windows porcupine is given.
+const windows = 200
+
+// finish mends everything, lets the load run out, reads all from everybody and judges.
+func (r *run) finish() (bool, error) {
+	r.say("the last fault is over")
+	r.pool.Mend()
+	if err := r.pool.WaitReady(recoverTime); err != nil {
+		r.fail("in the end: %v", err)
+	}
+	sleep(r.ctx, quietTime)
+	if left := r.traffic.StopProducing(settleTime); left > 0 {
+		r.fail("%d records are without an answer %v after the last fault", left, settleTime)
+		r.dump()
+	}
+	if err := r.traffic.Drain(r.ctx, drainTime); err != nil {
+		r.fail("consumers: %v", err)
+		r.dump()
+	}
+	in := check.Input{Seed: r.o.seed, Windows: windows, ReadBack: r.traffic.ReadBack()}
+	var err error
+	if in.Final, err = r.readAll(); err != nil {
+		r.fail("in the end: %v", err)
+	}
+	r.traffic.Stop()
+	agents, err := r.tally()
+	if err != nil {
+		return false, err
+	}
+	for _, a := range r.pool.Agents() { // so that nothing is under way while the bucket is walked
+		if a.Running() {
+			if _, err := a.Terminate(stopTime); err != nil {
+				r.fail("in the end: %v", err)
+			}
+		}
+	}
+	if err := r.walk(&in); err != nil {
+		return false, err
+	}
+	if err := r.log.Close(); err != nil {
+		return false, err
+	}
+	in.Events = r.log.Events()
+	if err := save(r.o.dir, in, r.traffic.Notes()); err != nil {
+		return false, err
+	}
+	began := time.Now()
+	result := check.Check(in)
+	r.say("judged %d calls in %.1f s", len(in.Events), time.Since(began).Seconds())
+	r.print(agents, result)
+	return result.Clean() && len(r.broken) == 0, nil
+}
+
+// readAll reads every partition from every agent.
+func (r *run) readAll() (map[string]map[history.Partition][]history.Record, error) {
+	c, err := kgo.NewClient(kgo.SeedBrokers(r.pool.Seeds()...))
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	ends, err := traffic.Ends(r.ctx, kadm.NewClient(c), topics, readTime)
+	if err != nil {
+		return nil, err
+	}
+	return traffic.ReadAll(r.ctx, r.targets(), ends, readTime)
+}
+
+// walk reads the bucket as `odradek verify` does.
+func (r *run) walk(in *check.Input) error {
+	store, err := r.pool.Bucket(r.ctx)
+	if err != nil {
+		return err
+	}
+	report, err := verify.Run(r.ctx, store, verify.Options{})
+	if err != nil {
+		return err
+	}
+	for _, f := range report.Findings {
+		in.Findings = append(in.Findings, f.String())
+	}
+	in.Stored = make(map[history.Partition]int64)
+	for _, t := range report.Topics {
+		if t.Internal || strings.HasPrefix(t.Name, "__") {
+			continue
+		}
+		for _, p := range t.Partitions {
+			at := history.Partition{Topic: t.Name, Index: p.Index}
+			if _, lasts := topics[t.Name]; lasts {
+				in.Stored[at] = int64(p.End)
+			}
+		}
+	}
+	log, err := readControl(r.ctx, store)
+	if err != nil {
+		return err
+	}
+	in.Takeovers = log.takeovers
+	r.say("the bucket was walked: %d records in %d slots, %d findings", report.Totals.Records, report.Totals.Slots, len(report.Findings))
+	return nil
+}
+
+// kept is what a run leaves for -judge, besides its history.
+type kept struct {
+	Final     map[string][]listing `json:"final"`
+	ReadBack  []listing            `json:"read_back"`
+	Takeovers []check.Takeover     `json:"takeovers"`
+	Findings  []string             `json:"findings"`
+	Stored    []stored             `json:"stored"`
+	Seed      uint64               `json:"seed"`
+	Notes     []string             `json:"notes"`
+}
+
+type listing struct {
+	Partition history.Partition `json:"partition"`
+	Records   []history.Record  `json:"records"`
+}
+
+type stored struct {
+	Partition history.Partition `json:"partition"`
+	End       int64             `json:"end"`
+}
+
+func listings(m map[history.Partition][]history.Record) []listing {
+	var out []listing
+	for p, records := range m {
+		out = append(out, listing{p, records})
+	}
+	return out
+}
+
+func unlist(all []listing) map[history.Partition][]history.Record {
+	out := make(map[history.Partition][]history.Record)
+	for _, l := range all {
+		out[l.Partition] = l.Records
+	}
+	return out
+}
+
+// save writes what judgeAgain reads.
+func save(dir string, in check.Input, notes []string) error {
+	k := kept{Final: make(map[string][]listing), ReadBack: listings(in.ReadBack), Takeovers: in.Takeovers, Findings: in.Findings, Seed: in.Seed, Notes: notes}
+	for name, m := range in.Final {
+		k.Final[name] = listings(m)
+	}
+	for p, end := range in.Stored {
+		k.Stored = append(k.Stored, stored{p, end})
+	}
+	b, err := json.Marshal(k)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, "final.json"), b, 0o644)
+}
+
+// judgeAgain judges what a run left. It returns the exit status.
+func judgeAgain(dir string) int {
+	events, err := history.Load(filepath.Join(dir, "history.jsonl"))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "chaos:", err)
+		return 1
+	}
+	var k kept
+	b, err := os.ReadFile(filepath.Join(dir, "final.json"))
+	if err == nil {
+		err = json.Unmarshal(b, &k)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "chaos:", err)
+		return 1
+	}
+	in := check.Input{
+		Events: events, Final: make(map[string]map[history.Partition][]history.Record), ReadBack: unlist(k.ReadBack), Takeovers: k.Takeovers,
+		Findings: k.Findings, Stored: make(map[history.Partition]int64), Seed: k.Seed, Windows: windows,
+	}
+	for name, l := range k.Final {
+		in.Final[name] = unlist(l)
+	}
+	for _, s := range k.Stored {
+		in.Stored[s.Partition] = s.End
+	}
+	result := check.Check(in)
+	printResult(result)
+	if !result.Clean() {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/odradek/odradek/agent/verify"
+	"github.com/odradek/odradek/control"
+	"github.com/odradek/odradek/objectstore"
+	"github.com/odradek/odradek/test/chaos/check"
+	"github.com/odradek/odradek/test/chaos/history"
+	"github.com/odradek/odradek/topic"
+)
+
+// reads is how many control records are asked for at once.
+const reads = 16
+
+// reached is what a run came to, as the agents and the control log tell.
+type reached struct {
+	takenOver   int // journals that another agent sealed and took over
+	restarted   int // journals that an agent sealed itself when it started again
+	moves       int
+	eras        int
+	void        int
+	fenced      int
+	quarantined int
+	ackedAway   int // acks of records that were sent while Redis was away
+}
+
+// controlLog is what the control log tells.
+type controlLog struct {
+	reached
+	takeovers []check.Takeover
+}
+
+// readControl reads the control log.
+func readControl(ctx context.Context, store objectstore.Store) (controlLog, error) {
+	var out controlLog
+	names := make(map[topic.ID]string)
+	owners := make(map[topic.JournalID]string) // where a journal's agent listens, which no other agent does
+	sealed := func(r control.JournalSealed, by string) {
+		if by != "" && by == owners[r.Journal] {
+			out.restarted++
+			return
+		}
+		out.takenOver++
+		for _, part := range r.Parts {
+			p := history.Partition{Topic: names[part.Partition.Topic], Index: part.Partition.Index}
+			out.takeovers = append(out.takeovers, check.Takeover{Partition: p, Epoch: int32(part.OldEpoch) + 1, Base: int64(part.Base)})
+		}
+	}
+	err := verify.EachControl(ctx, store, control.New(), reads, func(n verify.Number) error {
+		for i, record := range n.Records {
+			if n.Outcomes[i].Void {
+				out.void++
+				continue
+			}
+			switch r := record.(type) {
+			case control.TopicCreate:
+				names[r.ID] = r.Name
+			case control.JournalOpen:
+				where := fmt.Sprint(r.Endpoints)
+				for _, s := range r.Predecessors {
+					sealed(s, where)
+				}
+				owners[r.ID] = where
+			case control.JournalSealed:
+				sealed(r, "")
+			case control.Assign:
+				out.moves++
+			case control.Era:
+				out.eras++
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
+// tally gathers what the agents tell, while they run.
+func (r *run) tally() (reached, error) {
+	store, err := r.pool.Bucket(r.ctx)
+	if err != nil {
+		return reached{}, err
+	}
+	log, err := readControl(r.ctx, store)
+	if err != nil {
+		return reached{}, err
+	}
+	out := log.reached
+	for _, a := range r.pool.Agents() {
+		out.fenced += a.Count("journal is over, opening a new one")
+		out.quarantined += a.Count("wal quarantined")
+		if n := a.Count("\npanic: ") + a.Count("\nfatal error: "); n > 0 {
+			r.fail("%s panicked", a.Name)
+		}
+		if a.Count("WARNING: DATA RACE") > 0 {
+			r.fail("%s reported a data race", a.Name)
+		}
+	}
+	for _, e := range r.log.Events() {
+		if e.Kind != history.Produced || e.Outcome != history.OK {
+			continue
+		}
+		if slices.ContainsFunc(r.away, func(s span) bool { return s.from <= e.Start && e.End <= s.to }) {
+			out.ackedAway++
+		}
+	}
+	if strings.TrimSpace(r.o.faults) == "" && (out.takenOver == 0 || out.eras < 2) {
+		r.fail("the run does not count: %d takeovers, %d recoveries of Redis", out.takenOver, max(0, out.eras-1))
+	}
+	return out, nil
+}
+
+// print prints the counts and the judgement.
+func (r *run) print(a reached, result check.Result) {
+	faults := 0
+	for _, n := range r.done {
+		faults += n
+	}
+	fmt.Printf("\nfaults        %d\n", faults)
+	for _, name := range slices.Sorted(maps.Keys(r.done)) {
+		fmt.Printf("  %4d  %s\n", r.done[name], name)
+	}
+	fmt.Printf("reached       takeovers %d, restarts %d, moves %d, eras %d, void control records %d, fenced journals %d, acks while redis was away %d, quarantined WALs %d\n",
+		a.takenOver, a.restarted, a.moves, a.eras, a.void, a.fenced, a.ackedAway, a.quarantined)
+	printResult(result)
+	for _, b := range r.broken {
+		fmt.Printf("FAILED        %s\n", strings.SplitN(b, "\n", 2)[0])
+	}
+}
+
+// printResult prints a judgement.
+func printResult(result check.Result) {
+	fmt.Printf("records       sent %d, acked %d, read %d, lost %d, doubled %d, out of order %d\n", result.Sent, result.Acked, result.Read, result.Lost,
+		result.Doubled, result.Disordered)
+	fmt.Printf("acks=1        %d lost with a takeover, %d doubled by repeats\n", len(result.LostByTakeover), result.DoubledWithout)
+	for _, l := range result.LostByTakeover {
+		fmt.Printf("  %s\n", l)
+	}
+	fmt.Printf("porcupine     %d windows, %d undecided; %d committed offsets explained by commits of unknown outcome\n", result.Windows, result.Timeouts, result.Excused)
+	fmt.Printf("violations    %d\n", len(result.Violations))
+	for _, v := range result.Violations {
+		fmt.Printf("  %s\n", v)
+	}
+	for rule, n := range result.More {
+		fmt.Printf("  %s: %d more\n", rule, n)
+	}
+}
