@@ -63,6 +63,11 @@ func (e *Engine) Propose(ctx context.Context, decide func(*control.State) ([]con
 
 // append is Propose for who has the turn: nobody else applies numbers meanwhile.
 func (e *Engine) append(ctx context.Context, decide func(*control.State) ([]control.Record, error)) ([]control.Outcome, error) {
+	if e.Stale() { // O3: nothing is created before the log was read again
+		if err := e.catchUp(ctx); err != nil {
+			return nil, err
+		}
+	}
 	for {
 		s := e.State()
 		records, err := decide(s)

@@ -156,10 +156,14 @@ func (e *Engine) reattach(ctx context.Context, pin metadata.Pin) error {
 	return e.register(ctx, pin)
 }
 
+// register starts this agent's heartbeat in an era.
 func (e *Engine) register(ctx context.Context, pin metadata.Pin) error {
 	me, ok := e.State().Journal(e.journal)
 	if !ok {
 		return errors.New("own journal is not in the control state")
+	}
+	if me.Sealed {
+		return nil // it left: what it wrote is indexed still, but nobody waits for its heartbeat
 	}
 	info := fmt.Sprintf("node %d zone %q build %s", me.NodeID, me.Zone, me.Build)
 	if err := e.meta.Register(ctx, pin, e.journal, info); err != nil {
@@ -319,7 +323,7 @@ func (b *builder) round(ctx context.Context) (open bool, err error) {
 		return false, err
 	}
 	// R3: every open journal re-attached. Now the sealed ones, whose slots may come before others'.
-	_, whole, err := e.indexSealed(ctx, b.pin, b.progress(ctx))
+	whole, err := e.indexSealed(ctx, b.pin, b.progress(ctx))
 	if err != nil {
 		return false, err
 	}
@@ -451,7 +455,7 @@ func (e *Engine) attach(ctx context.Context, pin metadata.Pin) (topic.Slot, erro
 	if err := e.register(ctx, pin); err != nil { // before anything that takes time: others wait for the heartbeat
 		return 0, err
 	}
-	if _, _, err := e.indexSealed(ctx, pin, nil); err != nil {
+	if _, err := e.indexSealed(ctx, pin, nil); err != nil {
 		return 0, err
 	}
 	status, err := e.meta.Current(ctx, pin.Era)

@@ -246,3 +246,73 @@ func mustEra(t *testing.T, m *member) control.Era {
 	}
 	return era
 }
+
+// FLUSHALL: the same Redis, which forgot everything. The first time another era is named at once; a Redis that keeps
+// forgetting is answered with pauses, so that the control log does not fill.
+func TestEra_FlushedRedisIsBuiltAtOnceAndThenWithPauses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first := embedded.Open()
+		empty := first.Snapshot()
+		p := newPool(t, first)
+		members := []*member{p.join(), p.join(), p.join()}
+		p.settled("the first era", 20*time.Second, together(1, members...))
+		ps := p.topic(members[0], "orders", 9)
+		time.Sleep(time.Second)
+		for _, m := range members {
+			p.write(m, p.ownedBy(m, ps)...)
+		}
+		flush := func() {
+			p.redis = embedded.Restore(empty, empty.Identity())
+			for _, m := range members {
+				m.link.lead(p.redis)
+			}
+		}
+		for i, most := range []time.Duration{3 * time.Second, 13 * time.Second, 23 * time.Second} {
+			flush()
+			took := p.settled("the next era", most, together(uint64(i+2), members...))
+			if i > 0 && took < most-8*time.Second {
+				t.Errorf("flush %d: built after %v, too soon", i+1, took)
+			}
+			for _, m := range members {
+				inStep(t, p.redis, m.Engine, m.next)
+			}
+		}
+		if n := p.eras(); n != 4 || len(p.openOnes()) != 3 {
+			t.Errorf("%d eras, %d journals open", n, len(p.openOnes()))
+		}
+		time.Sleep(calmAfter + time.Minute)
+		flush()
+		p.settled("the next era after quiet times", 3*time.Second, together(5, members...))
+	})
+}
+
+// It forgets everything while an era is built: all come in again.
+func TestEra_FlushedDuringTheBuild(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, embedded.Open())
+		a, b, c := p.join(), p.join(), p.join()
+		p.settled("the first era", 20*time.Second, together(1, a, b, c))
+		ps := p.topic(a, "orders", 9)
+		time.Sleep(time.Second)
+		for _, m := range []*member{a, b, c} {
+			p.write(m, p.ownedBy(m, ps)...)
+		}
+		time.Sleep(time.Second)
+		second := embedded.Open()
+		empty := second.Snapshot()
+		c.link.cut(true)
+		a.link.lead(second)
+		b.link.lead(second)
+		time.Sleep(2 * time.Second)
+		p.redis = embedded.Restore(empty, empty.Identity())
+		for _, m := range []*member{a, b, c} {
+			m.link.lead(p.redis)
+		}
+		c.link.cut(false)
+		p.settled("an era", 15*time.Second, func() bool { return together(2, a, b, c)() || together(3, a, b, c)() })
+		if n := len(p.openOnes()); n != 3 {
+			t.Errorf("%d journals are open", n)
+		}
+		inStep(t, p.redis, a.Engine, c.next)
+	})
+}

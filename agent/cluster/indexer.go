@@ -186,18 +186,19 @@ func (e *Engine) keep(ctx context.Context, pin metadata.Pin) error {
 		}
 		if behind || time.Since(looked) > lookAround+rand.N(lookAround) {
 			looked = time.Now()
-			if _, _, err := e.indexSealed(ctx, pin, nil); err != nil {
+			if _, err := e.indexSealed(ctx, pin, nil); err != nil {
 				return err
 			}
 		}
-		if !behind {
-			waits = patience{}
-		} else if waits.stood(uint64(next)) > behindMost {
-			return fmt.Errorf("slot %d waits for slots of other journals in vain: %w", next, errRebuild)
-		}
 		again := tick.C
 		if behind {
-			again = time.After(retryBehind)
+			stood := waits.stood(uint64(next))
+			if stood > behindMost {
+				return fmt.Errorf("slot %d waits for slots of other journals in vain: %w", next, errRebuild)
+			}
+			again = time.After(min(pollIndex, retryBehind+stood/4))
+		} else {
+			waits = patience{}
 		}
 		select {
 		case <-ctx.Done():
@@ -282,8 +283,9 @@ func (e *Engine) indexOwn(ctx context.Context, pin metadata.Pin, next topic.Slot
 	}
 }
 
-// indexAll indexes a journal's slots [next, end), all of which count, and returns the first that is not indexed.
-func (e *Engine) indexAll(ctx context.Context, pin metadata.Pin, j topic.JournalID, next, end topic.Slot) (topic.Slot, error) {
+// indexAll indexes a journal's slots [next, end), all of which count, and returns the first that is not indexed. It calls
+// worked, if there is one, each time it got on.
+func (e *Engine) indexAll(ctx context.Context, pin metadata.Pin, j topic.JournalID, next, end topic.Slot, worked func() error) (topic.Slot, error) {
 	for next < end {
 		segments, err := e.readSegments(ctx, j, next, min(next+indexBatch, end))
 		if err != nil {
@@ -291,6 +293,9 @@ func (e *Engine) indexAll(ctx context.Context, pin metadata.Pin, j topic.Journal
 		}
 		n, err := e.indexSegments(ctx, pin, segments)
 		next += topic.Slot(n)
+		if err == nil && worked != nil {
+			err = worked()
+		}
 		if err != nil {
 			return next, err
 		}
@@ -299,12 +304,12 @@ func (e *Engine) indexAll(ctx context.Context, pin metadata.Pin, j topic.Journal
 }
 
 // indexSealed indexes sealed journals as far as it goes: slots that come behind those of an open journal have to wait
-// for its owner. It calls worked, if there is one, for every journal that got on, and returns how many slots that were
-// and whether all journals are indexed to their seals.
-func (e *Engine) indexSealed(ctx context.Context, pin metadata.Pin, worked func() error) (indexed topic.Slot, whole bool, err error) {
+// for its owner. It calls worked, if there is one, each time it got on, and says whether all journals are indexed to
+// their seals.
+func (e *Engine) indexSealed(ctx context.Context, pin metadata.Pin, worked func() error) (whole bool, err error) {
 	status, err := e.meta.Current(ctx, pin.Era)
 	if err != nil {
-		return 0, false, err
+		return false, err
 	}
 	var left []ended
 	for j := range e.State().Journals() {
@@ -323,23 +328,20 @@ func (e *Engine) indexSealed(ctx context.Context, pin metadata.Pin, worked func(
 			id := j.journal.ID
 			from := max(reached[id], status.Journals[id].Next)
 			var next topic.Slot
-			next, err = e.indexAll(ctx, pin, id, from, j.end)
+			next, err = e.indexAll(ctx, pin, id, from, j.end, worked)
 			if errors.Is(err, errBehind) {
 				err = nil
 			}
 			if next > from {
-				moved, indexed, reached[id] = true, indexed+next-from, next
-				if worked != nil && err == nil {
-					err = worked()
-				}
+				moved, reached[id] = true, next
 			}
 			return next >= j.end
 		})
 		if err != nil {
-			return indexed, false, err
+			return false, err
 		}
 	}
-	return indexed, len(left) == 0, nil
+	return len(left) == 0, nil
 }
 
 // indexSegments indexes segments of one journal and returns how many of them the index holds now. errBehind: the next

@@ -146,7 +146,7 @@ func (e *Engine) indexDead(ctx context.Context, j topic.JournalID, seal topic.Sl
 	defer cancel()
 	status, err := e.meta.Current(ctx, pin.Era)
 	if err == nil {
-		_, err = e.indexAll(ctx, *pin, j, status.Journals[j].Next, seal)
+		_, err = e.indexAll(ctx, *pin, j, status.Journals[j].Next, seal, nil)
 	}
 	if err != nil {
 		slog.DebugContext(ctx, "dead journal not indexed yet", "journal", j.String(), "error", err)
