@@ -120,34 +120,20 @@ func (s *session) groupConfig() group.Config {
 	return c
 }
 
-// loadGroups loads the groups of every partition of the offsets topic that this journal owns. It does not wait for
-// them: until one is loaded, its groups are told to come back.
-func (s *session) loadGroups() {
-	t, ok := s.cluster.State().TopicByName(topic.ConsumerOffsets)
-	if !ok {
-		return
-	}
-	for i := range t.Partitions() {
-		if a := t.Owner(i); a.Journal == s.journal {
-			s.background.Go(func() { s.loadGroup(i, a.Epoch) })
-		}
-	}
-}
-
 // loadGroup loads the groups of one partition. What was replayed from an earlier WAL counts first: the coordinator must
 // know all that the log will hold below its own first record.
-func (s *session) loadGroup(partition int32, epoch topic.Epoch) {
+func (s *session) loadGroup(ctx context.Context, partition int32, epoch topic.Epoch) {
 	for pause := retryLoad; ; pause = min(2*pause, retryLoadMost) {
-		err := s.ingest.Flush(s.life)
+		err := s.ingest.Flush(ctx)
 		if err == nil {
-			err = s.groups.Load(s.life, partition, epoch)
+			err = s.groups.Load(ctx, partition, epoch)
 		}
-		if err == nil || s.life.Err() != nil {
+		if err == nil || ctx.Err() != nil {
 			return
 		}
-		slog.Error("groups not loaded, trying again", "partition", partition, "error", err, "in", pause)
+		slog.ErrorContext(ctx, "groups not loaded, trying again", "partition", partition, "error", err, "in", pause)
 		select {
-		case <-s.life.Done():
+		case <-ctx.Done():
 			return
 		case <-time.After(pause):
 		}

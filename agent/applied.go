@@ -16,35 +16,48 @@ import (
 type news struct {
 	bell chan struct{} // capacity 1: there is something
 
-	mu      sync.Mutex // guards all below
-	load    bool       // the offsets topic came into being
-	deleted []string   // names of deleted topics, for the groups; each topic is deleted once
+	mu  sync.Mutex // guards all below
+	now told
+}
+
+// told is the news of some control records.
+type told struct {
+	load    bool                 // the offsets topic came into being
+	deleted []string             // names of deleted topics, for the groups; each topic is deleted once
+	lost    []control.Assignment // partitions of the offsets topic that are another journal's now
+	gained  []control.Assignment // this journal's newest
+	moves   []control.Move       // asked of this journal
 }
 
 func newNews() *news { return &news{bell: make(chan struct{}, 1)} }
 
-func (n *news) add(load bool, deleted ...string) {
+func (n *news) add(t told) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.load = n.load || load
-	n.deleted = append(n.deleted, deleted...)
+	n.now.load = n.now.load || t.load
+	n.now.deleted = append(n.now.deleted, t.deleted...)
+	n.now.lost = append(n.now.lost, t.lost...)
+	n.now.gained = append(n.now.gained, t.gained...)
+	n.now.moves = append(n.now.moves, t.moves...)
 	select {
 	case n.bell <- struct{}{}:
 	default:
 	}
 }
 
-func (n *news) take() (load bool, deleted []string) {
+func (n *news) take() told {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	load, deleted = n.load, n.deleted
-	n.load, n.deleted = false, nil
-	return load, deleted
+	t := n.now
+	n.now = told{}
+	return t
 }
 
-// Applied implements cluster.Observer: ingest and fetch learn of topics and settings before anyone acts on them.
+// Applied implements cluster.Observer: ingest and fetch learn of topics, settings and assignments before anyone acts on
+// them.
 func (s *session) Applied(before, after *control.State, records []control.Record, outcomes []control.Outcome) {
 	defer s.changedHands(before, after, records, outcomes)
+	var moved []topic.Partition // perhaps
 	for i, r := range records {
 		if outcomes[i].Void {
 			continue
@@ -53,7 +66,7 @@ func (s *session) Applied(before, after *control.State, records []control.Record
 		case control.TopicCreate:
 			s.ownNew(after, r.ID, 0, r.Journals)
 			if r.Name == topic.ConsumerOffsets {
-				s.news.add(true)
+				s.news.add(told{load: true})
 			}
 		case control.PartitionsAdd:
 			s.ownNew(after, r.Topic, r.From, r.Journals)
@@ -67,7 +80,56 @@ func (s *session) Applied(before, after *control.State, records []control.Record
 			for t := range after.Topics() {
 				s.ingest.SetLimits(t.ID, s.limits(after, t))
 			}
+		case control.Assign:
+			moved = append(moved, r.Partition)
+		case control.JournalSealed:
+			moved = append(moved, partitionsOf(r)...)
+		case control.JournalOpen:
+			for _, p := range r.Predecessors {
+				moved = append(moved, partitionsOf(p)...)
+			}
+		case control.Move:
+			s.news.add(told{moves: []control.Move{r}})
 		}
+	}
+	s.reassigned(before, after, moved)
+	if mine, ok := after.Journal(s.journal); ok {
+		s.agent.metrics.owned.Set(float64(mine.Partitions()))
+	}
+}
+
+func partitionsOf(r control.JournalSealed) []topic.Partition {
+	ps := make([]topic.Partition, len(r.Parts))
+	for i, part := range r.Parts {
+		ps[i] = part.Partition
+	}
+	return ps
+}
+
+// reassigned compares who owns partitions: what this journal lost is not admitted from now on, what it gained is loaded
+// (F5).
+func (s *session) reassigned(before, after *control.State, ps []topic.Partition) {
+	var t told
+	for _, p := range ps {
+		was, had := before.Owner(p)
+		now, has := after.Owner(p)
+		if !has || had && was.Epoch == now.Epoch {
+			continue // deleted by a later record of the same number, or told of by an earlier one
+		}
+		mine := had && was.Journal == s.journal
+		if mine {
+			s.owning.lose(p, now.Epoch)
+			s.agent.metrics.lost.Inc()
+			if holdsGroups(after, p) {
+				t.lost = append(t.lost, now)
+			}
+		}
+		if now.Journal == s.journal {
+			t.gained = append(t.gained, now)
+		}
+	}
+	if len(t.lost)+len(t.gained) > 0 {
+		s.news.add(t)
 	}
 }
 
@@ -78,7 +140,7 @@ func (s *session) ownNew(state *control.State, id topic.ID, from int32, journals
 		return // deleted by a later record of the same number
 	}
 	for i, j := range journals {
-		if j == s.journal {
+		if j == s.journal && t.Owner(from+int32(i)).Epoch == 0 {
 			p := topic.Partition{Topic: id, Index: from + int32(i)}
 			s.ingest.Own(ingest.Ownership{Partition: p, Limits: s.limits(state, t)})
 		}
@@ -95,7 +157,7 @@ func (s *session) forget(before *control.State, id topic.ID) {
 	if s.copies != nil {
 		s.copies.Deleted(id, t.Partitions())
 	}
-	s.news.add(false, t.Name)
+	s.news.add(told{deleted: []string{t.Name}})
 }
 
 // hear acts on news until ctx ends.
@@ -106,15 +168,34 @@ func (s *session) hear(ctx context.Context) error {
 			return nil
 		case <-s.news.bell:
 		}
-		load, deleted := s.news.take()
-		if load {
-			s.loadGroups()
+		t := s.news.take()
+		for _, a := range t.lost {
+			s.groupLoads.stop(a.Partition, a.Epoch)
 		}
-		if len(deleted) > 0 {
-			if err := s.groups.TopicsDeleted(ctx, deleted); err != nil && ctx.Err() == nil {
-				slog.WarnContext(ctx, "offsets of deleted topics not deleted", "topics", deleted, "error", err)
-			}
+		for _, a := range t.gained {
+			s.owning.begin(a, func() {})
 		}
+		if t.load {
+			s.groupLoads.startOwned()
+		}
+		if len(t.moves) > 0 {
+			s.balancing.ask(t.moves)
+		}
+		if len(t.deleted) > 0 {
+			s.background.Go(func() { s.deleteOffsets(ctx, t.deleted) })
+		}
+	}
+}
+
+// holdsGroups says whether a partition is one of the offsets topic.
+func holdsGroups(state *control.State, p topic.Partition) bool {
+	t, ok := state.TopicByID(p.Topic)
+	return ok && t.Name == topic.ConsumerOffsets
+}
+
+func (s *session) deleteOffsets(ctx context.Context, topics []string) {
+	if err := s.groups.TopicsDeleted(ctx, topics); err != nil && ctx.Err() == nil {
+		slog.WarnContext(ctx, "offsets of deleted topics not deleted", "topics", topics, "error", err)
 	}
 }
 

@@ -24,6 +24,14 @@ type metrics struct {
 	stored      prometheus.Counter
 	produced    prometheus.Counter
 
+	owned  prometheus.Gauge
+	gained prometheus.Counter
+	lost   prometheus.Counter
+
+	movesBegun  prometheus.Counter
+	movesDone   prometheus.Counter
+	movesFailed prometheus.Counter
+
 	copiesWritten prometheus.Counter
 	copiesDropped prometheus.Counter
 
@@ -45,13 +53,23 @@ func newMetrics(r prometheus.Registerer, a *agent) *metrics {
 		stored:      counter("ingest_extent_bytes_total", "Bytes of extents as stored in slots that count."),
 		produced:    counter("ingest_record_bytes_total", "Bytes of record batches in slots that count."),
 
+		gained: counter("agent_partitions_gained_total", "Partitions taken over from other journals, with all that their producers did."),
+		lost:   counter("agent_partitions_lost_total", "Partitions that went from this agent's journal to another's, moved or taken over."),
+
+		movesBegun:  counter("agent_moves_begun_total", "Partitions that this agent began to move to another."),
+		movesDone:   counter("agent_moves_done_total", "Moves of this agent's partitions that ended with another owner."),
+		movesFailed: counter("agent_moves_failed_total", "Moves of this agent's partitions that ended without another owner."),
+		owned: prometheus.NewGauge(prometheus.GaugeOpts{
+			Namespace: "odradek", Name: "agent_partitions_owned", Help: "Partitions assigned to this agent's journal.",
+		}),
+
 		copiesWritten: counter("copies_written_total", "Copies of groups, committed offsets and producer state written to Redis."),
 		copiesDropped: counter("copies_dropped_total", "Copies that could not be written when due; they follow later, as they are then."),
 		walClosed: prometheus.NewGauge(prometheus.GaugeOpts{
 			Namespace: "odradek", Name: "agent_wal_closed", Help: "1 once the disk failed and acks=1 waits for the bucket.",
 		}),
 	}
-	r.MustRegister(m.walClosed)
+	r.MustRegister(m.walClosed, m.owned)
 	r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Namespace: "odradek", Name: "agent_ready", Help: "1 while clients are served.",
 	}, func() float64 {

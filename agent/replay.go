@@ -107,6 +107,20 @@ func (s *session) quarantine(ctx context.Context, r *wal.Recovered, why string, 
 		"journal", r.Identity, "why", why, "entries", entries, "path", path, "error", err, "read_error", r.Err)
 }
 
+// lacks says whether the log does not have an entry that could not be appended. What was logged under an epoch is in the
+// log up to where that epoch ended: so is all that the journal took before it gave a partition away (M1).
+func lacks(state *control.State, l ingest.Logged) bool {
+	if _, ok := state.TopicByID(l.Partition.Topic); !ok {
+		return false // deleted
+	}
+	for _, a := range state.Assignments(l.Partition) {
+		if a.Epoch == l.Epoch {
+			return a.End == control.EndOpen || l.Next > a.End
+		}
+	}
+	return true // nothing that was written under that epoch counts
+}
+
 // replayRing appends one WAL's entries and waits until they are safe under this journal. It returns how many could not
 // be appended although their topic exists.
 func (s *session) replayRing(ctx context.Context, r *wal.Recovered) (stranded int, err error) {
@@ -129,7 +143,7 @@ func (s *session) replayRing(ctx context.Context, r *wal.Recovered) (stranded in
 			appended++
 			waiting = append(waiting, pending)
 		case ingest.Stranded:
-			if _, ok := s.cluster.State().TopicByID(l.Partition.Topic); ok {
+			if lacks(s.cluster.State(), l) {
 				stranded++
 			}
 		}

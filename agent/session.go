@@ -8,6 +8,7 @@ import (
 	"net"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -56,8 +57,15 @@ type session struct {
 	turns   turnover       // of partitions that were lost
 	moves   moves          // that were asked for
 
+	owning     *owning
+	groupLoads *groupLoads
+	balancing  *balancer            // runs where there may be other agents
+	unready    []control.Assignment // assigned to the journal as it was opened, and not all of their log was read
+
 	life       context.Context // of the session's goroutines; set by run before any starts
-	background sync.WaitGroup  // loads of groups
+	background sync.WaitGroup  // partitions that are taken over, loads of groups
+	serving    atomic.Bool     // clients are served: what earlier WALs held is appended
+	leaving    atomic.Bool     // the agent stops, and seals its journal by itself
 }
 
 // session opens a journal, serves with it and returns why it is over.
@@ -88,6 +96,7 @@ func (a *agent) session(ctx context.Context) error {
 
 func (a *agent) newSession() *session {
 	s := &session{agent: a, journal: cluster.NewJournalID(), news: newNews()}
+	s.owning, s.groupLoads, s.balancing = newOwning(s), newGroupLoads(s), newBalancer(s)
 	set := a.settings
 	s.cluster = cluster.New(cluster.Config{
 		NodeID: set.NodeID, Zone: a.place.Zone, Window: set.Flush.SlotsInFlight, Build: Build, Lease: set.Lease,
@@ -160,7 +169,14 @@ func (s *session) own(opened cluster.Opened) {
 	state := s.cluster.State()
 	for _, a := range state.PartitionsOf(s.journal) {
 		o := ingest.Ownership{Partition: a.Partition, Epoch: a.Epoch, Base: a.Base}
-		if p := opened.History.Producers[a.Partition]; p != nil {
+		if s.pooled() {
+			taken, ok := s.cluster.Known(a)
+			if !ok {
+				s.unready = append(s.unready, a) // an agent that lives wrote some of what is below the base
+				continue
+			}
+			o.Producers = taken.Producers
+		} else if p := opened.History.Producers[a.Partition]; p != nil {
 			o.Producers = *p
 		}
 		if t, ok := state.TopicByID(a.Partition.Topic); ok {
@@ -168,39 +184,68 @@ func (s *session) own(opened cluster.Opened) {
 		}
 		s.ingest.Own(o)
 	}
+	s.agent.metrics.owned.Set(float64(len(state.PartitionsOf(s.journal))))
 	s.cluster.Observe(s)
 }
 
+// pooled says whether other agents may be there.
+func (s *session) pooled() bool { return s.agent.settings.Stores.Redis != settings.RedisEmbedded }
+
 // run starts the session's goroutines, replays, serves, and stops them in order: no new requests, replies leave, what
-// is admitted counts, then the rest.
+// is admitted counts, then the rest. Where there are others, the journal is given up before the clients are let go.
 func (s *session) run(ctx context.Context, listener net.Listener, opened cluster.Opened, rings []ring) error {
 	core, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	g, core := errgroup.WithContext(core)
 	s.life = core
 	defer s.background.Wait()
-	g.Go(func() error { return s.runWAL(core) })
-	g.Go(func() error { return s.slots.Run(core, s.ingest.Counted) })
-	g.Go(func() error { return s.ingest.Run(core) })
-	g.Go(func() error { return s.cluster.Follow(core) })
-	g.Go(func() error { return s.cluster.Index(core) })
-	g.Go(func() error { return s.groups.Run(core) })
-	if s.copies != nil {
-		g.Go(func() error { return s.copies.Run(core) })
+	run := func(part func(context.Context) error) {
+		g.Go(func() error { return s.unlessLeaving(core, part(core)) })
 	}
-	g.Go(func() error { return s.hear(core) })
+	run(s.runWAL)
+	run(func(ctx context.Context) error { return s.slots.Run(ctx, s.ingest.Counted) })
+	run(s.ingest.Run)
+	run(s.cluster.Follow)
+	run(s.cluster.Index)
+	run(s.groups.Run)
+	run(s.hear)
+	balancing, endBalance := context.WithCancel(core)
+	defer endBalance()
+	var moving sync.WaitGroup
+	if s.pooled() {
+		run(s.cluster.Mirror)
+		run(s.cluster.Watch)
+		run(s.copies.Run)
+		moving.Go(func() { s.balancing.run(balancing) })
+	}
 	g.Go(func() error {
 		defer stop()
-		serving, end := context.WithCancelCause(ctx)
+		serving, end := context.WithCancelCause(context.WithoutCancel(ctx))
 		defer end(nil)
 		defer context.AfterFunc(core, func() { end(context.Cause(core)) })()
+		var leaving sync.WaitGroup
+		given := false
+		leaving.Go(func() {
+			select {
+			case <-ctx.Done():
+				endBalance()
+				moving.Wait()
+				given = s.leave(core)
+			case <-serving.Done():
+			}
+			end(nil)
+		})
 		err := s.serve(serving, listener, opened, rings)
-		if ctx.Err() != nil && err == nil {
+		end(nil)
+		leaving.Wait()
+		if ctx.Err() != nil && err == nil && !given {
 			err = s.drain(core)
 		}
 		return err
 	})
 	err := g.Wait()
+	endBalance()
+	moving.Wait()
 	if err == nil || ctx.Err() == nil {
 		return err
 	}
@@ -243,8 +288,12 @@ func (s *session) watchWAL(ctx context.Context) {
 	}
 }
 
-// serve replays earlier WALs and then answers clients until ctx ends.
+// serve takes over what others have written, replays earlier WALs and then answers clients until ctx ends.
 func (s *session) serve(ctx context.Context, listener net.Listener, opened cluster.Opened, rings []ring) error {
+	s.agent.current.set("taking partitions over")
+	if err := s.owning.takeAll(ctx, s.unready); err != nil {
+		return err
+	}
 	s.agent.current.set("replaying the wal")
 	if err := s.replay(ctx, rings); err != nil {
 		return err
@@ -254,8 +303,9 @@ func (s *session) serve(ctx context.Context, listener net.Listener, opened clust
 	cfg.Metrics = api.NewMetrics(metrics)
 	router := api.New(s.engines(), cfg, slog.Default())
 	server := wire.New(router, s.agent.frames, s.wireConfig(), slog.Default(), metrics)
-	s.loadGroups()
+	s.groupLoads.allow()
 	s.agent.current.ready()
+	s.serving.Store(true)
 	if err := s.announce(opened); err != nil {
 		slog.WarnContext(ctx, "banner not printed", "error", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/odradek/odradek/control"
@@ -124,16 +125,19 @@ func (e *Engine) Boot(ctx context.Context, id topic.JournalID, mine func(topic.J
 }
 
 // earlierNodeID gives the node id that this agent had the last time: the same agent, back again, keeps the id that
-// clients know it by. That of another's dead journal is left alone; 0 asks for a new one.
+// clients know it by, whoever sealed its journal. That of another's dead journal is left alone; 0 asks for a new one.
 func (e *Engine) earlierNodeID(replaced []*control.Journal, mine func(topic.JournalID) bool) int32 {
 	var newest *control.Journal
-	for _, j := range replaced {
-		if (e.cfg.Alone || mine(j.ID)) && (newest == nil || j.Opened > newest.Opened) {
+	for j := range e.State().Journals() {
+		if (mine(j.ID) || e.cfg.Alone && !j.Sealed) && (newest == nil || j.Opened > newest.Opened) {
 			newest = j
 		}
 	}
 	if newest == nil {
 		return 0
+	}
+	if now, ok := e.State().OpenJournalOf(newest.NodeID); ok && !slices.Contains(replaced, now) {
+		return 0 // somebody was told to take it
 	}
 	return newest.NodeID
 }
