@@ -113,7 +113,7 @@ func (m Model[S]) Run() Result {
 }
 
 func (x *search[S]) run() Result {
-	x.add(x.model.First, origin{})
+	x.add(x.oneOfMany(x.model.First), origin{})
 	for id := uint32(0); int(id) < len(x.origins); id++ {
 		s := x.waiting[id/block][id%block]
 		if id%block == block-1 {
@@ -131,7 +131,7 @@ func (x *search[S]) run() Result {
 			return Result{Violation: why, Trace: x.trace(id)}
 		}
 		for nth := range x.steps.next {
-			to := x.add(x.steps.next[nth], origin{id, uint16(nth)})
+			to := x.add(x.oneOfMany(x.steps.next[nth]), origin{id, uint16(nth)})
 			if goal && !x.steps.fault[nth] {
 				x.helpful = append(x.helpful, [2]uint32{to, id})
 			}
@@ -150,22 +150,22 @@ func (x *search[S]) expand(s *S) {
 	to := &x.steps
 	to.next, to.fault, to.told, to.broken = to.next[:0], to.fault[:0], to.told[:0], ""
 	x.model.Next(s, to)
-	for i := range to.next {
-		if x.model.Tidy != nil {
+	if x.model.Tidy != nil {
+		for i := range to.next {
 			x.model.Tidy(&to.next[i])
 		}
-		x.oneOfMany(&to.next[i])
 	}
 }
 
-// oneOfMany puts the least of a state's renamings in its place, so that only one of them is visited.
-func (x *search[S]) oneOfMany(s *S) {
-	first := *s
+// oneOfMany gives the least of a state's renamings, so that only one of them is visited.
+func (x *search[S]) oneOfMany(s S) S {
+	least := s
 	for _, rename := range x.model.Alike {
-		if t := rename(first); bytes.Compare(bytesOf(&t), bytesOf(s)) < 0 {
-			*s = t
+		if t := rename(s); bytes.Compare(bytesOf(&t), bytesOf(&least)) < 0 {
+			least = t
 		}
 	}
+	return least
 }
 
 // bytesOf gives the bytes of a plain value.
@@ -189,13 +189,17 @@ func (x *search[S]) add(s S, o origin) uint32 {
 
 // stuck finds the first state from which no goal can be reached: it walks the helpful steps backwards from the goals.
 func (x *search[S]) stuck() (uint32, bool) {
-	slices.SortFunc(x.helpful, func(a, b [2]uint32) int { return int(a[0]) - int(b[0]) })
-	first := make([]uint32, len(x.origins)+1) // where the steps into a state begin
+	first := make([]uint32, len(x.origins)+1) // where the steps into a state begin, in sources
 	for _, e := range x.helpful {
 		first[e[0]+1]++
 	}
 	for i := range x.origins {
 		first[i+1] += first[i]
+	}
+	sources, fill := make([]uint32, len(x.helpful)), slices.Clone(first)
+	for _, e := range x.helpful {
+		sources[fill[e[0]]] = e[1]
+		fill[e[0]]++
 	}
 	ok := make([]bool, len(x.origins))
 	for _, id := range x.reached {
@@ -204,10 +208,10 @@ func (x *search[S]) stuck() (uint32, bool) {
 	for len(x.reached) > 0 {
 		id := x.reached[len(x.reached)-1]
 		x.reached = x.reached[:len(x.reached)-1]
-		for _, e := range x.helpful[first[id]:first[id+1]] {
-			if !ok[e[1]] {
-				ok[e[1]] = true
-				x.reached = append(x.reached, e[1])
+		for _, from := range sources[first[id]:first[id+1]] {
+			if !ok[from] {
+				ok[from] = true
+				x.reached = append(x.reached, from)
 			}
 		}
 	}
@@ -215,19 +219,22 @@ func (x *search[S]) stuck() (uint32, bool) {
 	return uint32(max(id, 0)), id >= 0
 }
 
-// trace tells the steps that lead to a state.
+// trace tells the steps that lead to a state. The path was kept in renamed states; it is told in one set of names.
 func (x *search[S]) trace(id uint32) []string {
 	var path []uint16
 	for ; id != 0; id = x.origins[id].from {
 		path = append(path, x.origins[id].nth)
 	}
 	slices.Reverse(path)
-	s, told := x.model.First, make([]string, 0, len(path))
+	renamed, s, told := x.oneOfMany(x.model.First), x.model.First, make([]string, 0, len(path))
 	x.steps.tell = true
 	for _, nth := range path {
+		x.expand(&renamed)
+		renamed = x.oneOfMany(x.steps.next[nth])
 		x.expand(&s)
-		s = x.steps.next[nth]
-		told = append(told, x.steps.told[nth])
+		i := slices.IndexFunc(x.steps.next, func(t S) bool { return x.oneOfMany(t) == renamed })
+		s = x.steps.next[i]
+		told = append(told, x.steps.told[i])
 	}
 	return told
 }

@@ -108,3 +108,29 @@ func TestRun_StateWithPointerPanics(t *testing.T) {
 	}()
 	Model[struct{ S string }]{}.Run()
 }
+
+// What is told goes by one set of names, whichever of the renamed states were visited.
+func TestRun_TraceKeepsNames(t *testing.T) {
+	type pair [2]uint8
+	r := Model[pair]{
+		Alike: []func(pair) pair{func(s pair) pair { return pair{s[1], s[0]} }},
+		Wrong: func(s *pair) string {
+			if s[0]+s[1] == 4 {
+				return "four"
+			}
+			return ""
+		},
+		Next: func(s *pair, to *Steps[pair]) {
+			for i := range s {
+				if t := *s; t[i] == 0 || t[1-i] == 0 {
+					t[i]++
+					to.Step(&t, "raise %d", i)
+				}
+			}
+		},
+	}.Run()
+	want := []string{"raise 0", "raise 0", "raise 0", "raise 1"}
+	if r.Violation != "four" || !slices.Equal(r.Trace, want) {
+		t.Errorf("got %q after %q, want four after %q", r.Violation, r.Trace, want)
+	}
+}
