@@ -17,7 +17,7 @@ type apiCluster struct{ s *session }
 
 // State implements api.Cluster.
 func (c *apiCluster) State() api.State {
-	return picture{c.s.cluster.State(), sync.OnceValue(func() zones { return zonesOf(c.s.live()) })}
+	return picture{c.s.cluster.State(), sync.OnceValue(c.s.zones)}
 }
 
 // CatchUp implements api.Cluster.

@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -13,8 +12,6 @@ import (
 	"github.com/odradek/odradek/placement"
 	"github.com/odradek/odradek/topic"
 )
-
-var errNoMirror = errors.New("the index copy is not mirrored")
 
 // owned implements pool: the control state gives the partition to this journal, and the journal takes records for it
 // under that epoch. It does not yet while state is loaded (F5), and not any more after a RELEASE (M1).
@@ -37,12 +34,7 @@ func (s *session) proved(ctx context.Context) error { return s.slots.Proof(ctx) 
 
 // synced implements pool.
 func (s *session) synced(ctx context.Context, asked time.Time) error {
-	if m, ok := any(s.cluster).(interface {
-		SyncIndex(context.Context, time.Time) error
-	}); ok {
-		return m.SyncIndex(ctx, asked)
-	}
-	return errNoMirror
+	return s.cluster.SyncIndex(ctx, asked)
 }
 
 // exists implements pool.
@@ -54,18 +46,8 @@ func (s *session) exists(id topic.ID) bool {
 // changed implements pool.
 func (s *session) changed() <-chan struct{} { return s.turns.next() }
 
-// nearest implements pool.
-func (s *session) nearest(p topic.Partition, zone string) (int32, bool) {
-	return zonesOf(s.live()).nearest(p, zone)
-}
-
-// live lists the journals whose agents clients may be sent to.
-func (s *session) live() []*control.Journal {
-	if l, ok := any(s.cluster).(interface{ Live() []*control.Journal }); ok {
-		return l.Live()
-	}
-	return s.cluster.State().OpenJournals()
-}
+// zones implements pool.
+func (s *session) zones() zones { return zonesOf(s.cluster.Live()) }
 
 // zones are the agents of each zone that has a name.
 type zones map[string]*zone

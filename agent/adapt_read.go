@@ -34,8 +34,8 @@ type pool interface {
 	proved(ctx context.Context) error
 	// synced returns nil when what the index copy held after asked is known here.
 	synced(ctx context.Context, asked time.Time) error
-	// nearest names the agent of a zone that clients there read a partition from.
-	nearest(p topic.Partition, zone string) (nodeID int32, ok bool)
+	// zones are the agents that live, by where they are.
+	zones() zones
 	exists(id topic.ID) bool
 	// changed is closed when this agent has lost partitions.
 	changed() <-chan struct{}
@@ -60,12 +60,14 @@ type reading struct {
 
 	syncing, proving sync.Once // one look and one proof serve all parts
 	syncErr, proof   error
+	zones            func() zones
 }
 
 // Read answers every part. Only an owner answers that an offset is out of range, and only after a proof made since (O1,
 // O2). What a part's answer shows as high watermark is never below what this agent showed before (I7).
 func (r reader) Read(ctx context.Context, q api.ReadRequest) []api.ReadResult {
 	f := &reading{reader: r, rack: q.Rack, asked: time.Now(), out: make([]api.ReadResult, len(q.Parts))}
+	f.zones = sync.OnceValue(r.pool.zones)
 	f.in = fetch.Request{MaxWait: q.MaxWait, MinBytes: q.MinBytes, MaxBytes: q.MaxBytes, Room: q.Room}
 	f.in.Stop = r.pool.changed() // before anything is asked about owners: no change is missed
 	for i, p := range q.Parts {
@@ -117,7 +119,7 @@ func (f *reading) elsewhere(ctx context.Context, p api.ReadPart) (nodeID int32, 
 	if p.Offset < start || p.Offset > end {
 		return 0, false // the owner has to answer this
 	}
-	if nodeID, ok = f.pool.nearest(p.Partition, f.rack); !ok || f.sync(ctx) != nil {
+	if nodeID, ok = f.zones().nearest(p.Partition, f.rack); !ok || f.sync(ctx) != nil {
 		return 0, false
 	}
 	return nodeID, true
