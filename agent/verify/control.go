@@ -87,6 +87,8 @@ func (w *walk) readControl(ctx context.Context) error {
 				}
 			} else if _, ok := r.(control.TopicDelete); ok {
 				w.report.Control.DeletedTopics++
+			} else if a, ok := r.(control.Assign); ok {
+				w.takeMove(n, a)
 			}
 			w.knownJournals(n, i)
 		}
@@ -172,6 +174,10 @@ func journalsOf(r control.Record) []topic.JournalID {
 		return r.Journals
 	case control.Assign:
 		return []topic.JournalID{r.ToJournal}
+	case control.Move:
+		return []topic.JournalID{r.ToJournal}
+	case control.Drain:
+		return []topic.JournalID{r.Journal}
 	case control.ProducerIDs:
 		return []topic.JournalID{r.Journal}
 	case control.JournalSealed:

@@ -45,6 +45,7 @@ func (w *walk) walkJournal(ctx context.Context, c *control.Journal) error {
 	}
 	j.walked = true
 	w.behindEnd(j)
+	w.compareEnd(j)
 	w.report.Journals = append(w.report.Journals, j.info)
 	delete(w.listed.journals, c.ID)
 	return nil
@@ -147,6 +148,9 @@ func (w *walk) take(ctx context.Context, j *journal, s topic.Slot, r slotRead) e
 	w.report.Totals.Slots++
 	w.report.Totals.Bytes += r.size
 	w.report.Totals.Batches += r.batches
+	if err := w.compareSlot(ctx, j, s, r); err != nil {
+		return err
+	}
 	if r.footer == nil {
 		j.lost++
 		return nil

@@ -111,7 +111,7 @@ func (w *walk) takeFooter(ctx context.Context, j *journal, key string, r slotRea
 		}
 	}
 	for _, e := range r.footer.Releases {
-		w.takeRelease(key, j, e)
+		w.takeRelease(key, j, r.footer.Slot, e)
 	}
 	return nil
 }
@@ -167,7 +167,8 @@ func (w *walk) takeExtent(ctx context.Context, j *journal, key string, x segment
 }
 
 // takeRelease checks that a partition is given away where it ends.
-func (w *walk) takeRelease(key string, j *journal, e segment.Release) {
+func (w *walk) takeRelease(key string, j *journal, slot topic.Slot, e segment.Release) {
+	w.releases[released{e.Partition, e.Epoch, e.End, slot}] = j.ID
 	s := w.parts[e.Partition]
 	if s == nil {
 		return

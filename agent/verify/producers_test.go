@@ -71,7 +71,8 @@ func TestProducers_APartitionMayMoveThereAndBack(t *testing.T) {
 		}, runOf(o0, 0, batch(0, 10, 0, producer(0))))
 		f.control(control.Assign{Partition: o0, OldEpoch: 0, ToJournal: second, Base: 10})
 		f.slot(second, 0, runOf(o0, 1, batch(10, 10, 1, producer(10))))
-		f.control(control.Assign{Partition: o0, OldEpoch: 1, ToJournal: first, Base: 20})
+		f.slotWith(second, 1, segment.Footer{Releases: []segment.Release{{Partition: o0, Epoch: 1, End: 20}}})
+		f.control(control.Assign{Partition: o0, OldEpoch: 1, ToJournal: first, Base: 20, Released: 1})
 		f.slot(first, 1, runOf(o0, 2, batch(20, 10, 2, producer(last))))
 		return f
 	}

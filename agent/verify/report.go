@@ -15,9 +15,10 @@ type Report struct {
 	Journals  []JournalInfo  `json:"journals"` // as they were opened
 	Eras      []EraReport    `json:"eras"`
 	Totals    Totals         `json:"totals"`
-	Garbage   []Garbage      `json:"garbage"`  // objects that do not count and are no defect; capped as Findings are
-	Notes     []string       `json:"notes"`    // what is worth knowing and no defect; capped too
-	Findings  []Finding      `json:"findings"` // defects, as they were met
+	Index     *IndexReport   `json:"index,omitempty"` // if one was asked
+	Garbage   []Garbage      `json:"garbage"`         // objects that do not count and are no defect; capped as Findings are
+	Notes     []string       `json:"notes"`           // what is worth knowing and no defect; capped too
+	Findings  []Finding      `json:"findings"`        // defects, as they were met
 	Unlisted  map[string]int `json:"unlisted,omitempty"`
 }
 
@@ -90,6 +91,20 @@ type EraReport struct {
 	Number        int32  `json:"number"`
 	RunID         string `json:"run_id"`
 	ReplicationID string `json:"replication_id"`
+}
+
+// IndexReport is the copy of the index in Redis, as far as it was compared with the bucket. Where it differs are
+// findings of the Report.
+type IndexReport struct {
+	NotChecked    string     `json:"not_checked,omitempty"` // why nothing, or not all, was compared
+	Era           uint64     `json:"era"`                   // open there, 0 if none is
+	RunID         string     `json:"run_id"`
+	ReplicationID string     `json:"replication_id"`
+	Applied       topic.Slot `json:"applied"`      // control number
+	Slots         int        `json:"slots"`        // compared with footers that count
+	Ends          int        `json:"ends"`         // of partitions, compared
+	SlotsBehind   topic.Slot `json:"slots_behind"` // that count and are not indexed
+	Lag           []string   `json:"lag"`          // what the index does not hold yet, which is no defect
 }
 
 // Totals adds up what counts.

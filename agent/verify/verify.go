@@ -27,6 +27,7 @@ type Options struct {
 	Reads       int   // objects asked for at once
 	MemoryBytes int64 // objects held at once, at least one
 	MaxFindings int   // findings, notes and garbage listed; what is beyond is counted
+	Index       Index // the copy of the index to prove against the bucket; nil: none
 }
 
 // walk is one Run. The goroutines that read use store, opt, listed and memory only; all else belongs to Run's.
@@ -44,6 +45,9 @@ type walk struct {
 	parts    map[topic.Partition]*partition
 	pending  map[*partition]struct{} // with runs whose producers are not joined yet
 	journals map[topic.JournalID]*journal
+	releases map[released]topic.JournalID // RELEASEs that count, in which journal
+	moves    []moved                      // ASSIGNs that hold
+	index    *indexWalk                   // nil: nothing to prove
 }
 
 // Run walks the bucket and reports what is in it. The error is the store's or ctx's; what is wrong with the bucket's
@@ -58,7 +62,7 @@ func Run(ctx context.Context, store objectstore.Store, opt Options) (Report, err
 		report: Report{Fast: opt.Fast, Totals: Totals{Ratio: 1}},
 		state:  control.New(), now: control.New(),
 		parts: make(map[topic.Partition]*partition), pending: make(map[*partition]struct{}),
-		journals: make(map[topic.JournalID]*journal),
+		journals: make(map[topic.JournalID]*journal), releases: make(map[released]topic.JournalID),
 	}
 	if err := w.run(ctx); err != nil {
 		return Report{}, err
@@ -67,14 +71,18 @@ func Run(ctx context.Context, store objectstore.Store, opt Options) (Report, err
 }
 
 // run lists before it reads: what is listed was there before anything was read, so that an agent that goes on meanwhile
-// cannot make a hole look old.
+// cannot make a hole look old. The index comes before either: whatever it holds must be there then.
 func (w *walk) run(ctx context.Context) error {
+	if err := w.readIndex(ctx); err != nil {
+		return err
+	}
 	if err := w.list(ctx); err != nil {
 		return err
 	}
 	if err := w.readControl(ctx); err != nil {
 		return err
 	}
+	w.checkIdentity()
 	for _, j := range inOrder(w.state) {
 		if err := w.walkJournal(ctx, j); err != nil {
 			return fmt.Errorf("journal %s: %w", j.ID, err)
@@ -84,8 +92,9 @@ func (w *walk) run(ctx context.Context) error {
 	w.joinProducers(true)
 	w.unknownJournals()
 	w.checkEpochEnds()
+	w.checkMoves()
 	w.summarize()
-	return nil
+	return w.endIndex(ctx)
 }
 
 // inOrder lists the journals as they were opened.

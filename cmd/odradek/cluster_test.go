@@ -223,6 +223,27 @@ func TestClusterMove_WaitsUntilTheOwnerDid(t *testing.T) {
 	}
 }
 
+func TestClusterTakeover_NeedsNoRedis(t *testing.T) {
+	b := poolBucket(t)
+	b.slot(journalOf(1), 0)
+	sealed := "journal " + journalOf(1).String() + " of node 1 is sealed at slot 1: "
+	if got := b.cluster("takeover", "1"); got != (outcome{out: sealed + "node 2 got 1 partition, node 3 got 1 partition\n"}) {
+		t.Errorf("got %+v", got)
+	}
+	if j, _ := b.state().Journal(journalOf(1)); !j.Sealed || j.SealSlot != 1 || j.Partitions() != 0 {
+		t.Errorf("journal is %+v", j)
+	}
+	got := b.cluster("takeover", journalOf(1).String()[:5])
+	if got.status != exitError || !strings.Contains(got.err, "of node 1 was sealed before, at slot 1") {
+		t.Errorf("got %+v", got)
+	}
+	wantLines(t, b.cluster("takeover", journalOf(2).String()), "journal "+journalOf(2).String()+" of node 2 is sealed at slot 0: node 3 got 2 partitions")
+	got = b.cluster("takeover", "3")
+	if got.status != exitError || !strings.HasSuffix(got.err, ": no other open journal\n") || got.out != "" {
+		t.Errorf("the last one, whom nobody can follow: got %+v", got)
+	}
+}
+
 func TestCluster_ErrorsAreOneClearLine(t *testing.T) {
 	b := poolBucket(t)
 	for _, c := range []struct {
@@ -236,6 +257,8 @@ func TestCluster_ErrorsAreOneClearLine(t *testing.T) {
 		{"move shoes -- -1 1", outcome{exitUsage, "", "-1 is no partition"}},
 		{"move shoes 0 9", outcome{exitError, "", "no open journal of node 9; `odradek cluster info` lists the agents"}},
 		{"move shoes 0 1 --timeout 0s", outcome{exitUsage, "", "--timeout: 0s is no time to wait"}},
+		{"takeover zz", outcome{exitError, "", "no journal zz; `odradek inspect journal` lists them"}},
+		{"takeover c0", outcome{exitError, "", "c0 may be " + journalOf(1).String() + " or " + journalOf(2).String() + " or " + journalOf(3).String()}},
 		{"health --lease 0s", outcome{exitUsage, "", "--lease: 0s is no lease"}},
 		{"info --redis http://x", outcome{exitUsage, "", "--redis: http://x is no Redis; write embedded, redis://host:port or rediss://host:port"}},
 		{"info --redis redis://:p@x", outcome{exitUsage, "", "--redis: redis://***@x holds a password; give it by ODRADEK_REDIS_PASSWORD or --redis-password-file"}},
@@ -247,7 +270,7 @@ func TestCluster_ErrorsAreOneClearLine(t *testing.T) {
 		}
 	}
 	none := "file://" + t.TempDir()
-	for _, args := range []string{"info", "health", "drain 1", "move a 0 1"} {
+	for _, args := range []string{"info", "health", "drain 1", "move a 0 1", "takeover 1"} {
 		got := odradek(t, append(append([]string{"cluster"}, strings.Fields(args)...), "--bucket", none)...)
 		if got.status != exitError || !strings.HasSuffix(got.err, ": no cluster here\n") {
 			t.Errorf("%s of an empty directory: got %+v", args, got)
@@ -312,6 +335,10 @@ func TestCluster_HeartbeatsAndIndexInRedis(t *testing.T) {
 	if err := json.Unmarshal([]byte(cluster("info", "--json").out), &v); err != nil || !v.Agents[0].Heartbeat.Moving || *v.Agents[0].Indexed < 20 || *v.Agents[0].Behind != 0 {
 		t.Errorf("%v: %+v", err, v)
 	}
+	if r := verified(t, where[1], where[2:]...); r.Index.Era != 1 || r.Index.Slots < 20 || r.Index.Ends < 3 || r.Index.SlotsBehind != 0 {
+		t.Errorf("index %+v", r.Index)
+	}
+	wantLines(t, odradek(t, append([]string{"verify", "--fast"}, where...)...), "index era 1 in run ", "clean")
 	if err := p.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
@@ -322,6 +349,13 @@ func TestCluster_HeartbeatsAndIndexInRedis(t *testing.T) {
 	p.kill()
 	redis.Restart() // another process: another identity, and nothing in it
 	wantProblems(t, cluster("health", "--lease", "100ms"), "not the one that era 1 names")
+	got := odradek(t, append([]string{"verify", "--fast"}, where...)...)
+	if got.status != exitError || got.err != "odradek: the index was not checked: no era is open there\n" || !strings.HasSuffix(got.out, "\nclean\n") {
+		t.Errorf("got %+v", got)
+	}
 	redis.Kill()
 	wantProblems(t, cluster("health", "--lease", "100ms"), "away: dial tcp ")
+	if got := odradek(t, append([]string{"verify", "--fast"}, where...)...); got.status != exitError || !strings.Contains(got.err, ": read the index: ") {
+		t.Errorf("got %+v", got)
+	}
 }

@@ -7,7 +7,7 @@
 //	odradek consume TOPIC                       print records
 //	odradek group list|describe                 look at consumer groups
 //	odradek cluster info|health                 look at the agents, heartbeats and the index
-//	odradek cluster drain|move                  tell agents to give partitions away
+//	odradek cluster drain|move|takeover         have partitions go to other agents
 //	odradek verify                              check a bucket and print what is stored
 //	odradek inspect control|journal|segment|wal look into the bucket and the WAL
 //	odradek version                             say which build this is

@@ -18,10 +18,11 @@ func verifyCommand(w world) *cobra.Command {
 		Use:   "verify",
 		Short: "Check everything in a bucket, and print what is stored",
 		Long: "Walk the control log and all journals of a bucket, check every checksum and every invariant, and print what is\n" +
-			"stored. Nothing is locked or written: agents may be running or not. The exit status is 1 if something is wrong.",
+			"stored. Nothing is locked or written: agents may be running or not. The exit status is 1 if something is wrong.\n" +
+			"With --redis the index there is proved against the bucket: it may be behind, never ahead of it or different.",
 		Args: names(),
 	}
-	open := bucketFlag(cmd, w)
+	open, redis := bucketFlag(cmd, w), redisFlags(cmd, w)
 	cmd.Flags().BoolVar(&fast, "fast", false, "read the footers only, not the records")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -29,9 +30,18 @@ func verifyCommand(w world) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		report, err := verify.Run(cmd.Context(), store, verify.Options{Fast: fast})
+		opt := verify.Options{Fast: fast}
+		index, _, err := redis(cmd.Context())
 		if err != nil {
-			return fmt.Errorf("verify %s: %w", text, err)
+			return err
+		}
+		if index != nil {
+			defer index.Close()
+			opt.Index = index
+		}
+		report, err := verify.Run(cmd.Context(), store, opt)
+		if err != nil {
+			return fmt.Errorf("verify %s: %w", text, oneLine(err))
 		}
 		if asJSON {
 			err = printJSON(cmd.OutOrStdout(), report)
@@ -41,8 +51,11 @@ func verifyCommand(w world) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if !report.Clean() {
+		switch {
+		case !report.Clean():
 			return errors.New(count(int64(len(report.Findings)+report.Unlisted["findings"]), "finding"))
+		case report.Index != nil && report.Index.NotChecked != "":
+			return fmt.Errorf("the index was not checked: %s", report.Index.NotChecked)
 		}
 		return nil
 	}
@@ -67,8 +80,19 @@ func printReport(out io.Writer, bucket string, r verify.Report) error {
 			size(r.Totals.Bytes), how))
 		row("compression", fmt.Sprintf("%s of batches in %s, ratio %.3f", size(r.Totals.Raw), size(r.Totals.Stored), r.Totals.Ratio))
 		row("garbage", fmt.Sprintf("%s of %s", count(int64(r.Totals.Garbage), "object"), size(r.Totals.GarbageBy)))
+		if r.Index != nil {
+			row("index", indexLine(r.Index))
+		}
 	})
 	return errors.Join(err, printJournals(out, r.Journals), printTopics(out, r.Topics), printFindings(out, r))
+}
+
+func indexLine(x *verify.IndexReport) string {
+	if x.NotChecked != "" {
+		return "not checked: " + x.NotChecked
+	}
+	return fmt.Sprintf("era %d in run %s, %s and %s as in the bucket or told below, control number %d applied, %s behind", x.Era, x.RunID,
+		count(int64(x.Slots), "slot"), count(int64(x.Ends), "end"), x.Applied, count(int64(x.SlotsBehind), "slot"))
 }
 
 func eras(all []verify.EraReport) string {
@@ -114,6 +138,11 @@ func printFindings(out io.Writer, r verify.Report) error {
 	lines := []string{""}
 	for _, n := range r.Notes {
 		lines = append(lines, "note: "+n)
+	}
+	if r.Index != nil {
+		for _, l := range r.Index.Lag {
+			lines = append(lines, "lag: "+l)
+		}
 	}
 	for _, g := range r.Garbage {
 		lines = append(lines, fmt.Sprintf("garbage: %s: %s, %s", g.Key, size(g.Size), g.Why))
