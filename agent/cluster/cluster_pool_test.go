@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -32,8 +33,9 @@ type member struct {
 	*owner
 	link   *link
 	bucket *gate
-	fenced chan error // what Follow returned
-	kill   func()     // ends its goroutines, as SIGKILL does
+	stuck  atomic.Pointer[func() time.Duration] // Config.Stuck, nil: never
+	fenced chan error                           // what Follow returned
+	kill   func()                               // ends its goroutines, as SIGKILL does
 }
 
 // join boots an agent and starts its goroutines.
@@ -47,7 +49,13 @@ func (p *pool) join() *member {
 func (p *pool) boot() *member {
 	p.Helper()
 	m := &member{link: newLink(p.redis), bucket: newGate(p.store)}
-	o, err := bootOnce(p.Context(), p.T, Config{Window: 4, Lease: p.lease}, m.bucket, m.link, nobody)
+	cfg := Config{Window: 4, Lease: p.lease, Stuck: func() time.Duration {
+		if stuck := m.stuck.Load(); stuck != nil {
+			return (*stuck)()
+		}
+		return 0
+	}}
+	o, err := bootOnce(p.Context(), p.T, cfg, m.bucket, m.link, nobody)
 	if err != nil {
 		p.Fatal(err)
 	}

@@ -45,7 +45,6 @@ func say(t *testing.T, addr, command string) {
 func TestEra_RealRedisForgets(t *testing.T) {
 	server, cluster := servers.OwnRedis(t), rand.Text()
 	p := newPool(t, nil)
-	p.lease = 2 * time.Second
 	var members []*member
 	for range 3 {
 		p.redis = connect(t, server, cluster)
@@ -53,7 +52,7 @@ func TestEra_RealRedisForgets(t *testing.T) {
 	}
 	p.settled("the first era", 20*time.Second, together(1, members...))
 	ps := p.topic(members[0], "orders", 1000)
-	p.settled("the topic is known", 5*time.Second, func() bool {
+	p.settled("the topic is known", 20*time.Second, func() bool {
 		_, known := members[2].State().TopicByID(ps[0].Topic)
 		return known
 	})
@@ -63,7 +62,7 @@ func TestEra_RealRedisForgets(t *testing.T) {
 				p.write(m, p.ownedBy(m, ps)[:50]...)
 			}
 		}
-		p.settled("the index", 10*time.Second, func() bool {
+		p.settled("the index", 30*time.Second, func() bool {
 			for _, m := range members {
 				if m.Behind() > 0 {
 					return false
@@ -84,7 +83,7 @@ func TestEra_RealRedisForgets(t *testing.T) {
 	}
 	written()
 	say(t, server.Addr, "FLUSHALL")
-	t.Logf("flushed: the next era opened after %v", p.settled("the second era", 5*time.Second, together(2, members...)))
+	t.Logf("flushed: the next era opened after %v", p.settled("the second era", 30*time.Second, together(2, members...)))
 	check()
 	server.Kill()
 	written0 := members[0].slot
@@ -93,13 +92,13 @@ func TestEra_RealRedisForgets(t *testing.T) {
 		t.Fatal("nothing was written")
 	}
 	server.Restart()
-	t.Logf("restarted empty: the next era opened after %v", p.settled("the third era", 10*time.Second, together(3, members...)))
+	t.Logf("restarted empty: the next era opened after %v", p.settled("the third era", 30*time.Second, together(3, members...)))
 	check()
 	if n := len(p.openOnes()); n != 3 {
 		t.Errorf("%d journals are open; nobody died", n)
 	}
 	members[2].kill()
-	t.Logf("killed: taken over after %v with a lease of %v", p.settled("takeover", 5*time.Second, func() bool { return len(p.openOnes()) == 2 }), p.lease)
+	t.Logf("killed: taken over after %v with a lease of %v", p.settled("takeover", 30*time.Second, func() bool { return len(p.openOnes()) == 2 }), p.lease)
 	members = members[:2]
 	written()
 	check()

@@ -88,7 +88,7 @@ func TestLive_IsWhoMayBeGivenPartitions(t *testing.T) {
 			t.Fatal(err)
 		}
 		c.link.cut(true) // does not beat
-		time.Sleep(5500 * time.Millisecond)
+		time.Sleep(6200 * time.Millisecond)
 		for _, j := range a.Live() {
 			if j.ID == b.Journal() || j.ID == c.Journal() && len(p.openOnes()) == 4 {
 				t.Errorf("journal %s may be given partitions", j.ID)

@@ -235,7 +235,7 @@ func TestWatch_BucketAwayIsNoDeath(t *testing.T) {
 		for _, m := range members {
 			m.bucket.cut(true)
 			began := time.Now()
-			m.cfg.Stuck = func() time.Duration {
+			stuck := func() time.Duration {
 				m.bucket.mu.Lock()
 				defer m.bucket.mu.Unlock()
 				if m.bucket.down {
@@ -243,6 +243,7 @@ func TestWatch_BucketAwayIsNoDeath(t *testing.T) {
 				}
 				return 0
 			}
+			m.stuck.Store(&stuck)
 		}
 		time.Sleep(3 * time.Minute)
 		for _, m := range members {
@@ -263,7 +264,8 @@ func TestWatch_CutFromTheBucketIsReplaced(t *testing.T) {
 		a, b, c := p.join(), p.join(), p.join()
 		p.settled("the first era", 20*time.Second, together(1, a, b, c))
 		began := time.Now()
-		c.cfg.Stuck = func() time.Duration { return time.Since(began) }
+		stuck := func() time.Duration { return time.Since(began) }
+		c.stuck.Store(&stuck)
 		c.bucket.cut(true)
 		time.Sleep(50 * time.Second)
 		if n := len(p.openOnes()); n != 3 {
