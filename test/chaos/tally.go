@@ -138,7 +138,11 @@ func printResult(result check.Result) {
 	fmt.Printf("records       sent %d, acked %d, read %d, lost %d, doubled %d, out of order %d\n", result.Sent, result.Acked, result.Read, result.Lost,
 		result.Doubled, result.Disordered)
 	fmt.Printf("acks=1        %d lost with a takeover, %d doubled by repeats\n", len(result.LostByTakeover), result.DoubledWithout)
-	for _, l := range result.LostByTakeover {
+	for i, l := range result.LostByTakeover {
+		if i == 50 {
+			fmt.Printf("  and %d more\n", len(result.LostByTakeover)-i)
+			break
+		}
 		fmt.Printf("  %s\n", l)
 	}
 	fmt.Printf("porcupine     %d windows, %d undecided; %d committed offsets explained by commits of unknown outcome\n", result.Windows, result.Timeouts, result.Excused)

@@ -116,11 +116,11 @@ func (d *demo) run() (bool, error) {
 		d.traffic.Stop()
 		return false, d.ctx.Err()
 	}
+	screen.draw(d)
 	result, clean, err := d.finish()
 	if err != nil {
 		return false, err
 	}
-	screen.draw(d)
 	return d.tell(result, clean), nil
 }
 

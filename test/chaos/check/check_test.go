@@ -273,6 +273,10 @@ func TestCheck_RejectsWhatMustNotBe(t *testing.T) {
 		}},
 		{"an agent serves less", "agents", func(s *story) { s.in.Final["y"][p0] = s.in.Final["y"][p0][:7] }},
 		{"an agent does not serve a partition", "agents", func(s *story) { delete(s.in.Final["y"], p0) }},
+		{"no agent serves a partition", "agents", func(s *story) {
+			s.in.Final = map[string]map[history.Partition][]history.Record{"x": {}}
+			s.in.Stored = nil
+		}},
 		{"the log has a hole", "agents", func(s *story) {
 			for name, listing := range s.in.Final {
 				s.in.Final[name][p0] = append(listing[p0], history.Record{Offset: 11, Value: value("b", 9)})

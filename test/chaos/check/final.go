@@ -33,6 +33,9 @@ func (b *book) final() {
 			b.r.violate("bucket", "%s/%d ends at %d in the bucket, and consumers saw %d records", p.Topic, p.Index, end, len(log))
 		}
 	}
+	for p, acked := range b.unread() {
+		b.r.violate("agents", "nobody serves %s/%d, where %d records were acked", p.Topic, p.Index, acked)
+	}
 	for p := range b.in.Stored {
 		if _, gone := b.deleted[p.Topic]; b.log[p] == nil && !gone && b.in.Stored[p] > 0 {
 			b.r.violate("bucket", "%s/%d has %d records in the bucket, and nobody serves it", p.Topic, p.Index, b.in.Stored[p])
@@ -53,4 +56,18 @@ func (b *book) served(name string, p history.Partition, log []history.Record) {
 	if len(got) < len(log) {
 		b.r.violate("agents", "%s serves %d records of %s/%d, others %d", name, len(got), p.Topic, p.Index, len(log))
 	}
+}
+
+// unread counts what was acked on partitions that exist and that no agent served.
+func (b *book) unread() map[history.Partition]int {
+	out := make(map[history.Partition]int)
+	for _, e := range b.in.Events {
+		if _, gone := b.deleted[e.Topic]; e.Kind != history.Produced || e.Outcome != history.OK || gone {
+			continue
+		}
+		if _, known := b.log[e.Partition]; !known {
+			out[e.Partition]++
+		}
+	}
+	return out
 }

@@ -68,8 +68,8 @@ func (b *book) saw(p history.Partition, rec history.Record, who string) {
 func (b *book) acked(e history.Event) {
 	b.r.Acked++
 	log, known := b.log[e.Partition]
-	if _, gone := b.deleted[e.Topic]; gone && !known {
-		return // nobody looked before it went
+	if !known {
+		return // nobody looked: before a deletion that is well, else rule "agents" says so
 	}
 	there := "nothing"
 	if i := e.Offset; i >= 0 && i < int64(len(log)) && log[i].Offset == i {
