@@ -87,17 +87,39 @@ func (s *session) replay(ctx context.Context, rings []ring) error {
 	return nil
 }
 
-// setAside deals with a WAL that may not be replayed. One that holds nothing above what counts goes; so does one whose
+// setAside deals with a WAL that may not be replayed. One that holds nothing but what counts goes; so does one whose
 // journal was never opened, for nobody was acked by it.
 func (s *session) setAside(ctx context.Context, r *wal.Recovered) {
 	_, opened := s.cluster.State().Journal(topic.JournalID(r.Identity))
-	if !opened || (r.First == r.Next && r.Err == nil) {
+	missing, readable := 0, r.Err == nil
+	if opened && readable {
+		missing, readable = s.missing(r)
+	}
+	if !opened || missing == 0 && readable {
 		if err := s.agent.disk.Remove(r.Identity); err != nil {
 			slog.WarnContext(ctx, "empty wal not removed", "journal", r.Identity, "error", err)
 		}
 		return
 	}
-	s.quarantine(ctx, r, "the journal was sealed by another agent", 0)
+	s.quarantine(ctx, r, "the journal was sealed by another agent", missing)
+}
+
+// missing counts the entries of a WAL that the log does not have, if all of them can be read.
+func (s *session) missing(r *wal.Recovered) (n int, readable bool) {
+	state := s.cluster.State()
+	for e, err := range r.Entries() {
+		if err != nil {
+			return n, false
+		}
+		l, err := ingest.ReadLogged(e.Payload)
+		if err != nil {
+			return n, false
+		}
+		if lacks(state, l) {
+			n++
+		}
+	}
+	return n, true
 }
 
 func (s *session) quarantine(ctx context.Context, r *wal.Recovered, why string, entries int) {
