@@ -3,6 +3,8 @@ package agent
 import (
 	"context"
 	"errors"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -28,8 +30,8 @@ var errAway = errors.New("redis away")
 // fakePool is a pool in which this agent owns mine and another one theirs; agent 8 is in zone b.
 type fakePool struct {
 	turnover
-	lost      bool  // mine is released or given away
-	proof     error // of this agent's journal
+	lost      atomic.Bool // mine is released or given away
+	proof     error       // of this agent's journal
 	onProof   func()
 	sync      error // of the index copy
 	onSync    func()
@@ -42,7 +44,7 @@ func (f *fakePool) owned(p topic.Partition) error {
 	switch {
 	case p == deleted:
 		return api.ErrUnknownPartition
-	case p == theirs || f.lost:
+	case p == theirs || f.lost.Load():
 		return ingest.ErrNotOwner
 	}
 	return nil
@@ -77,8 +79,10 @@ func (f *fakePool) changed() <-chan struct{} { return f.next() }
 type desk struct {
 	reader
 	*fakePool
-	slot  topic.Slot
 	shown fetch.Shown
+
+	mu   sync.Mutex // guards slot
+	slot topic.Slot
 }
 
 func newDesk() *desk {
@@ -90,6 +94,8 @@ func newDesk() *desk {
 // write makes n records of a partition count, as of base.
 func (d *desk) write(t *testing.T, p topic.Partition, base topic.Offset, n int) {
 	t.Helper()
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	records := make([]recordbatch.Record, n)
 	run := segment.Run{Partition: p, Base: base, Next: base + topic.Offset(n),
 		Batches: [][]byte{recordbatch.Build(recordbatch.Draft{Base: base, Records: records})}}
@@ -202,7 +208,7 @@ func TestRead_OutOfRangeNeedsAProofThatHoldsForThePartition(t *testing.T) {
 	}{
 		{name: "proved", want: fetch.ErrOutOfRange},
 		{name: "not proved", proof: errAway, want: api.ErrUnproved},
-		{name: "released meanwhile", onProof: func(_ *testing.T, d *desk) { d.lost = true }, want: ingest.ErrNotOwner},
+		{name: "released meanwhile", onProof: func(_ *testing.T, d *desk) { d.lost.Store(true) }, want: ingest.ErrNotOwner},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			d := newDesk()
@@ -231,7 +237,7 @@ func TestRead_ALostPartitionEndsTheLongPoll(t *testing.T) {
 		d := newDesk()
 		d.write(t, mine, 0, 3)
 		time.AfterFunc(time.Second, func() {
-			d.lost = true
+			d.lost.Store(true)
 			d.turn()
 		})
 		began := time.Now()
