@@ -363,7 +363,12 @@ func TestMirror_DeletedTopicsAreForgotten(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(2 * mirrorTidy)
-		if len(b.past.states) != 1 || b.past.get(stays).at != 1 {
+		remembered := b.past.get(stays)
+		b.past.mu.Lock()
+		defer b.past.mu.Unlock()
+		b.mirror.mu.Lock()
+		defer b.mirror.mu.Unlock()
+		if len(b.past.states) != 1 || remembered.at != 1 {
 			t.Errorf("%d partitions are remembered, want that of the topic that is there", len(b.past.states))
 		}
 		if ends := b.mirror.journals[a.Journal()].ends; len(ends) != 1 || ends[stays] != 1 {
@@ -401,6 +406,8 @@ func TestSyncIndex_OneReadServesAllThatWait(t *testing.T) {
 				if err := a.SyncIndex(t.Context(), asked); err != nil {
 					t.Error(err)
 				}
+				a.mirror.mu.Lock()
+				defer a.mirror.mu.Unlock()
 				if a.mirror.mirrored.Before(asked) {
 					t.Error("served by a read that began before it was asked for")
 				}
@@ -495,6 +502,8 @@ func TestMirror_SealedJournalIsReadFromTheBucket(t *testing.T) {
 					if c.sees(ps[0]) != 75 || c.sees(ps[1]) != 75 {
 						t.Errorf("seen to %d and %d, want 75", c.sees(ps[0]), c.sees(ps[1]))
 					}
+					c.mirror.mu.Lock()
+					defer c.mirror.mu.Unlock()
 					if n := len(c.mirror.journals); n != 1 {
 						t.Errorf("%d journals are followed, want the open one", n)
 					}
