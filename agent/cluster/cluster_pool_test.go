@@ -234,7 +234,8 @@ func (g *gate) Head(ctx context.Context, key string) (objectstore.Info, error) {
 // link is one agent's way to a Redis: it may be cut, hang, and lead to another one.
 type link struct {
 	gate
-	to metadata.Store
+	to   metadata.Store
+	full atomic.Bool // it takes no heartbeats
 }
 
 func newLink(to metadata.Store) *link { return &link{to: to} }
@@ -342,6 +343,9 @@ func (l *link) Register(ctx context.Context, p metadata.Pin, j topic.JournalID, 
 }
 
 func (l *link) Beat(ctx context.Context, p metadata.Pin, j topic.JournalID) error {
+	if l.full.Load() {
+		return metadata.ErrUnavailable
+	}
 	return l.ask(ctx, func(m metadata.Store) error { return m.Beat(ctx, p, j) })
 }
 

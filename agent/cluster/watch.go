@@ -52,6 +52,8 @@ type watcher struct {
 	era    int32     // the pulses are of this one
 	open   time.Time // since when this agent keeps that era, which is open then; zero while it does not
 	last   time.Time // when it looked last with success
+	own    uint64    // this agent's own counter,
+	moved  time.Time // and when it was seen to move last
 	blind  bool      // it could not reach the bucket the last time it tried
 	pulses map[topic.JournalID]*pulse
 	deaths []time.Time // when journals that stood still were sealed
@@ -87,6 +89,10 @@ func (w *watcher) look(ctx context.Context) []topic.JournalID {
 		return nil // away, or not the Redis of that era: an isolated master shows nobody alive
 	}
 	w.begin(newest.Number, asked)
+	if !w.takesBeats(counters) {
+		w.restart(0)
+		return nil
+	}
 	w.feel(s.OpenJournals(), counters)
 	dead, suspects := w.judge(s, asked)
 	if suspects == 0 && !w.blind {
@@ -161,6 +167,16 @@ func (w *watcher) restart(more time.Duration) {
 		p.since, p.dead = time.Now().Add(more), time.Time{}
 	}
 	w.publish(nil)
+}
+
+// takesBeats says whether this agent's own counter moves: a Redis that answers and takes no writes, being full, say, shows
+// everybody standing still.
+func (w *watcher) takesBeats(counters map[topic.JournalID]uint64) bool {
+	now := time.Now()
+	if own, ok := counters[w.engine.journal]; ok && own != w.own {
+		w.own, w.moved = own, now
+	}
+	return now.Sub(w.moved) <= w.engine.cfg.Lease/2
 }
 
 // feel takes in the counters of the open journals, and forgets those that are sealed.

@@ -226,6 +226,29 @@ func TestWatch_RedisAwayIsNoDeath(t *testing.T) {
 	})
 }
 
+// Redis answers and takes no writes, as one that is full: all counters stand still, and that is no death.
+func TestWatch_RedisThatTakesNoBeatsIsNoDeath(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, embedded.Open())
+		members := []*member{p.join(), p.join(), p.join()}
+		p.settled("the first era", 20*time.Second, together(1, members...))
+		for _, m := range members {
+			m.link.full.Store(true)
+		}
+		time.Sleep(2 * time.Minute)
+		for _, m := range members {
+			m.link.full.Store(false)
+			time.Sleep(500 * time.Millisecond)
+		}
+		time.Sleep(time.Minute)
+		if n := len(p.openOnes()); n != 3 {
+			t.Errorf("%d journals are open", n)
+		}
+		members[0].kill()
+		p.settled("takeover", 8*time.Second, func() bool { return len(p.openOnes()) == 2 })
+	})
+}
+
 // The bucket is away for all: owners stop beating, being stuck, and nobody is judged by who cannot read the control log.
 func TestWatch_BucketAwayIsNoDeath(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
