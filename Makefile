@@ -5,7 +5,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 RUN     ?=
 FUZZTIME ?= 20s
 
-.PHONY: help deps run build test unit race suites clients lint fmt fuzz bench long docs clean chaos demo
+.PHONY: help deps run build test unit race suites clients lint fmt fuzz bench long docs clean chaos demo sim mutants
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -59,6 +59,12 @@ demo: ## three agents for a minute: one is killed, Redis is wiped, nothing is lo
 
 chaos: ## three minutes of faults on a pool, judged (CHAOS="-minutes 60 -seed 7" changes that)
 	@go run ./test/chaos $(CHAOS)
+
+sim: ## simulated pools of agents, as many seeds as fit into 2 minutes (SIM="-seed 7 -seeds 1" for others)
+	@go run ./test/sim $(or $(SIM),-minutes 2)
+
+mutants: ## break the protocol, rule by rule, and see how soon the simulation finds it
+	@go run ./test/sim mutants $(MUTANTS)
 
 long: ## the tests in their long form: hours
 	ODRADEK_TEST_LONG=1 go test -count=1 -timeout 0 ./test/...

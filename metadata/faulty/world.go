@@ -53,9 +53,11 @@ func (w *World) RollBack(to *embedded.Snapshot, id embedded.Identity) {
 }
 
 // Split lets the links see a store of their own, made from a snapshot under an identity: with the main store's identity
-// both claim to be the same; usually it is a replica that was promoted while its master lives.
-func (w *World) Split(from *embedded.Snapshot, id embedded.Identity, links ...*Store) {
-	w.show(embedded.Restore(from, id), links)
+// both claim to be the same; usually it is a replica that was promoted while its master lives. It returns that store.
+func (w *World) Split(from *embedded.Snapshot, id embedded.Identity, links ...*Store) *embedded.Store {
+	s := embedded.Restore(from, id)
+	w.show(s, links)
+	return s
 }
 
 // Heal lets everybody see the main store again; the other one's contents are lost.

@@ -1,0 +1,162 @@
+package agent
+
+import (
+	"sync"
+
+	"github.com/odradek/odradek/recordbatch"
+	"github.com/odradek/odradek/topic"
+)
+
+// book is what the clients were told, and judges it as it comes.
+type simBook struct {
+	p *simPool
+
+	mu      sync.Mutex // guards all below
+	seen    map[spot]string
+	all     map[spot]string // acked with acks=all
+	one     map[spot]string // acked with acks=1
+	made    []*simSender
+	ends    [simPartitions]topic.Offset // acked, read or answered: no answer of an owner may lie below
+	shown   map[*simProcess]*[simPartitions]topic.Offset
+	highest [simPartitions]topic.Offset // high watermark shown by anybody
+	n       int                         // records acked with acks=all
+	commits int
+	lost    int // records acked with acks=1 that are not there
+	reads   int
+	others  int // reads answered by agents that do not own the partition
+}
+
+// sender is a producer and all it sent, in its order.
+type simSender struct {
+	*simProducer
+	values []string
+}
+
+func newBook(p *simPool) *simBook {
+	return &simBook{
+		p: p, seen: make(map[spot]string), all: make(map[spot]string), one: make(map[spot]string),
+		shown: make(map[*simProcess]*[simPartitions]topic.Offset),
+	}
+}
+
+func (b *simBook) records() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.n
+}
+
+// sent notes what a producer is about to send.
+func (b *simBook) sent(c *simProducer, values []string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, s := range b.made {
+		if s.simProducer == c {
+			s.values = append(s.values, values...)
+			return
+		}
+	}
+	b.made = append(b.made, &simSender{c, append([]string(nil), values...)})
+}
+
+// acked notes where a producer was told that its records are.
+func (b *simBook) acked(c *simProducer, base topic.Offset, values []string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	of := b.one
+	if c.idempotent {
+		of = b.all
+		b.n += len(values)
+		b.ends[c.partition] = max(b.ends[c.partition], base+topic.Offset(len(values)))
+	}
+	for i, v := range values {
+		at := spot{c.partition, base + topic.Offset(i)}
+		if other, ok := of[at]; ok && other != v && !c.idempotent {
+			b.lost++ // the one before is not in the log that its offset was given out again from
+		} else if ok && other != v {
+			b.p.wrong("%v was acked for %.16q and %.16q", at, other, v)
+		}
+		of[at] = v
+		if other, ok := b.seen[at]; ok && other != v && c.idempotent {
+			b.p.wrong("%v was read as %.16q and is acked for %.16q", at, other, v)
+		}
+	}
+}
+
+// end gives what is known of a partition's end: no answer about its end may be less, and every offset up to it exists.
+func (b *simBook) end(partition int32) topic.Offset {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.ends[partition]
+}
+
+// ended judges an answer about a partition's end that was asked for when least was known (I7).
+func (b *simBook) ended(x *simProcess, partition int32, least, end topic.Offset) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if end < least {
+		b.p.wrong("%s says that partition %d ends at %d, it was known to reach %d", x.name, partition, end, least)
+	}
+	b.ends[partition] = max(b.ends[partition], end)
+}
+
+// watermark is the highest high watermark that an agent has shown.
+func (b *simBook) watermark(x *simProcess, partition int32) topic.Offset {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if shown := b.shown[x]; shown != nil {
+		return shown[partition]
+	}
+	return 0
+}
+
+// showed judges a high watermark in an answer to a request made when before was the highest shown (I7).
+func (b *simBook) showed(x *simProcess, s *session, partition int32, before, high topic.Offset) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if high < before {
+		b.p.wrong("%s shows high watermark %d of partition %d, it had shown %d", x.name, high, partition, before)
+	}
+	if b.shown[x] == nil {
+		b.shown[x] = new([simPartitions]topic.Offset)
+	}
+	b.shown[x][partition] = max(b.shown[x][partition], high)
+	b.highest[partition] = max(b.highest[partition], high)
+	b.reads++
+	if s.owned(topic.Partition{Topic: b.p.topic, Index: partition}) != nil {
+		b.others++
+	}
+}
+
+// read notes the records of a row and gives the offset behind it: one value per offset, on every agent, for ever (I5).
+func (b *simBook) read(x *simProcess, partition int32, row []byte) (next topic.Offset) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	err := recordbatch.Each(row, 1<<20, func(batch []byte, info recordbatch.Info) error {
+		next = info.Next()
+		for r, err := range recordbatch.Records(batch, 1<<20) {
+			if err != nil {
+				return err
+			}
+			at, v := spot{partition, r.Offset}, string(r.Value)
+			if before, ok := b.seen[at]; ok && before != v {
+				b.p.wrong("%s gives %.16q at %v, it was %.16q", x.name, v, at, before)
+			}
+			if acked, ok := b.all[at]; ok && acked != v {
+				b.p.wrong("%s gives %.16q at %v, where %.16q was acked", x.name, v, at, acked)
+			}
+			b.seen[at] = v
+		}
+		return nil
+	})
+	if err != nil {
+		b.p.wrong("%s gives what cannot be read: %v", x.name, err)
+	}
+	b.ends[partition] = max(b.ends[partition], next)
+	return next
+}
+
+func (b *simBook) committed() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.commits++
+}

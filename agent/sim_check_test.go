@@ -1,0 +1,347 @@
+package agent
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/odradek/odradek/agent/api"
+	"github.com/odradek/odradek/agent/verify"
+	"github.com/odradek/odradek/control"
+	"github.com/odradek/odradek/metadata"
+	"github.com/odradek/odradek/objectstore"
+	"github.com/odradek/odradek/segment"
+	"github.com/odradek/odradek/slotlog"
+	"github.com/odradek/odradek/topic"
+)
+
+// settle lets every client bring to an end what it began.
+func (p *simPool) settle(clients []simClient) {
+	ctx, cancel := context.WithTimeout(context.Background(), simSettle)
+	defer cancel()
+	for i, c := range clients {
+		if !c.settle(ctx) {
+			p.wrong("client %d (%T) gets no end of what it began", i, c)
+		}
+	}
+	p.note("%d records acked", p.book.records())
+}
+
+// check waits until every living agent serves every record, and compares everything with everything.
+func (p *simPool) check() {
+	ends, ok := p.converge()
+	if !ok {
+		return
+	}
+	for _, x := range p.serving() {
+		for i := range int32(simPartitions) {
+			p.readAll(x, i, ends[i])
+		}
+	}
+	p.book.judge(ends)
+	p.offline(ends)
+	p.sameIndex()
+}
+
+// converge waits until all living agents serve and know the same ends, those that the owners know.
+func (p *simPool) converge() (ends [simPartitions]topic.Offset, ok bool) {
+	why := ""
+	for deadline := time.Now().Add(simSettle); time.Now().Before(deadline); time.Sleep(250 * time.Millisecond) {
+		p.promoted() // an agent may have named a replica a moment before it was gone
+		if ends, why = p.agreed(); why == "" {
+			p.note("%d agents agree on the ends %v", len(p.living()), ends)
+			return ends, true
+		}
+	}
+	p.wrong("the agents do not come to agree: %s", why)
+	return ends, false
+}
+
+func (p *simPool) agreed() (ends [simPartitions]topic.Offset, why string) {
+	for i := range ends {
+		ends[i] = -1
+	}
+	for _, x := range p.living() {
+		s := x.session()
+		if s == nil {
+			return ends, x.name + " does not serve"
+		}
+		if s.cluster.Era() == 0 {
+			return ends, x.name + " keeps no index"
+		}
+		for i := range ends {
+			_, end := s.fetch.Bounds(p.partition(int32(i)))
+			if ends[i] >= 0 && ends[i] != end {
+				return ends, fmt.Sprintf("%s sees partition %d end at %d, another one at %d", x.name, i, end, ends[i])
+			}
+			ends[i] = end
+		}
+	}
+	for i := range ends {
+		if known := p.book.end(int32(i)); ends[i] < known {
+			return ends, fmt.Sprintf("partition %d ends at %d, it was known to reach %d", i, ends[i], known)
+		}
+	}
+	return ends, ""
+}
+
+// readAll reads a partition from an agent from its beginning to its end.
+func (p *simPool) readAll(x *simProcess, i int32, end topic.Offset) {
+	ctx, cancel := context.WithTimeout(context.Background(), simSettle)
+	defer cancel()
+	for next := topic.Offset(0); next < end; {
+		s := x.session()
+		if s == nil {
+			p.wrong("%s serves no longer", x.name)
+			return
+		}
+		r := (&apiReader{s}).Read(ctx, api.ReadRequest{
+			MaxBytes: 1 << 20, Rack: x.on.zone, Parts: []api.ReadPart{{Partition: p.partition(i), Offset: next, MaxBytes: 1 << 20}},
+		})[0]
+		if r.Err == nil && len(r.Records) == 0 {
+			r.Err = errors.New("no records")
+		}
+		if r.Err != nil {
+			if ctx.Err() == nil {
+				time.Sleep(100 * time.Millisecond)
+				continue
+			}
+			p.wrong("%s does not serve partition %d at %d of %d: %v", x.name, i, next, end, r.Err)
+			return
+		}
+		for _, row := range r.Records {
+			next = p.book.read(x, i, row)
+		}
+	}
+}
+
+// judge compares what was told with what is there: nothing acked is lost, nothing is there twice, a producer's records
+// are in its order.
+func (b *simBook) judge(ends [simPartitions]topic.Offset) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	times := make(map[string]int)
+	for _, at := range slices.SortedFunc(maps.Keys(b.seen), bySpot) {
+		times[b.seen[at]]++
+		if at.offset >= ends[at.partition] {
+			b.p.wrong("%v was read, the log ends at %d", at, ends[at.partition])
+		}
+	}
+	for i, end := range ends {
+		for o := range end {
+			if _, ok := b.seen[spot{int32(i), o}]; !ok {
+				b.p.wrong("nobody gives %d of partition %d, which ends at %d", o, i, end)
+			}
+		}
+		if b.highest[i] > end {
+			b.p.wrong("high watermark %d of partition %d was shown, it ends at %d", b.highest[i], i, end)
+		}
+	}
+	for _, at := range slices.SortedFunc(maps.Keys(b.all), bySpot) {
+		if v := b.all[at]; b.seen[at] != v || times[v] != 1 {
+			b.p.wrong("%v was acked as %.16q and is %.16q, there %d times", at, v, b.seen[at], times[v])
+		}
+	}
+	for _, at := range slices.SortedFunc(maps.Keys(b.one), bySpot) {
+		v := b.one[at]
+		if b.seen[at] != v {
+			b.lost++
+		}
+		if times[v] > 1 {
+			b.p.wrong("%.16q, sent once with acks=1, is there %d times", v, times[v])
+		}
+	}
+	if b.lost > 0 && b.p.counts()["takeovers"] == 0 {
+		b.p.wrong("%d records acked with acks=1 are lost, and no journal was taken over", b.lost)
+	}
+	for _, s := range b.made {
+		b.inOrder(s, times)
+	}
+}
+
+func bySpot(a, b spot) int {
+	return cmp.Or(cmp.Compare(a.partition, b.partition), cmp.Compare(a.offset, b.offset))
+}
+
+// inOrder checks that the log has a producer's records in its order; an idempotent one's all of them, once.
+func (b *simBook) inOrder(s *simSender, times map[string]int) {
+	place := make(map[string]topic.Offset)
+	for at, v := range b.seen {
+		if at.partition == s.partition {
+			place[v] = at.offset
+		}
+	}
+	last, missing := topic.Offset(-1), 0
+	for _, v := range s.values {
+		o, ok := place[v]
+		if !ok {
+			missing++
+			continue
+		}
+		if o < last {
+			b.p.wrong("record %.16q of producer %d is at %d, one before it at %d", v, s.id, o, last)
+		}
+		last = o
+		if times[v] > 1 {
+			b.p.wrong("record %.16q of producer %d is there %d times", v, s.id, times[v])
+		}
+	}
+	if s.idempotent && missing > 0 {
+		b.p.wrong("%d of %d records of producer %d are missing", missing, len(s.values), s.id)
+	}
+}
+
+// offline walks the bucket as `odradek verify` does.
+func (p *simPool) offline(ends [simPartitions]topic.Offset) {
+	report, err := verify.Run(context.Background(), p.bucket, verify.Options{})
+	if err != nil {
+		p.wrong("verify: %v", err)
+		return
+	}
+	for _, f := range report.Findings {
+		p.wrong("verify: %+v", f)
+	}
+	for _, t := range report.Topics {
+		for _, part := range t.Partitions {
+			if t.ID == p.topic.String() && part.End != ends[part.Index] {
+				p.wrong("the bucket says that partition %d ends at %d, the agents say %d", part.Index, part.End, ends[part.Index])
+			}
+		}
+	}
+}
+
+// sameIndex waits until the copy of the index is what the bucket gives, slot by slot.
+func (p *simPool) sameIndex() {
+	why := ""
+	for deadline := time.Now().Add(simSettle); time.Now().Before(deadline); time.Sleep(500 * time.Millisecond) {
+		if why = p.indexDiffers(); why == "" {
+			return
+		}
+	}
+	p.wrong("the copy of the index is not what the bucket gives: %s", why)
+}
+
+func (p *simPool) indexDiffers() string {
+	ctx := context.Background()
+	state, _, err := p.controlLog()
+	if err != nil {
+		return err.Error()
+	}
+	era, ok := state.NewestEra()
+	if !ok {
+		return "no era"
+	}
+	pin := metadata.Pin{Era: uint64(era.Number), RunID: era.RunID, ReplicationID: era.ReplicationID}
+	store := p.world.Main()
+	for j := range state.Journals() {
+		want, err := p.slots(j.ID)
+		if err != nil {
+			return err.Error()
+		}
+		have, err := store.Segments(ctx, pin, []metadata.Cursor{{Journal: j.ID}}, 1<<30)
+		if err != nil {
+			return err.Error()
+		}
+		if len(have) != len(want) {
+			return fmt.Sprintf("journal %s has %d slots, %d in the index", j.ID, len(want), len(have))
+		}
+		for i := range want {
+			if have[i].Slot != want[i].Slot || !slices.EqualFunc(have[i].Extents, want[i].Extents, sameExtent) {
+				return fmt.Sprintf("slot %d of journal %s is %v, %v in the index", i, j.ID, want[i].Extents, have[i].Extents)
+			}
+		}
+	}
+	return ""
+}
+
+func sameExtent(a, b segment.Extent) bool {
+	return a.Partition == b.Partition && a.Epoch == b.Epoch && a.Base == b.Base && a.Next == b.Next &&
+		a.Position == b.Position && a.CRC32C == b.CRC32C
+}
+
+// slots reads the slots of a journal that count.
+func (p *simPool) slots(j topic.JournalID) ([]metadata.Segment, error) {
+	var out []metadata.Segment
+	for slot := topic.Slot(0); ; slot++ {
+		e, err := slotlog.Read(context.Background(), p.bucket, slotlog.JournalKey(j, slot))
+		if errors.Is(err, slotlog.ErrHole) || err == nil && e.Kind == slotlog.Seal {
+			return out, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		f, err := segment.ReadFooter(e.Payload, int64(len(e.Payload)))
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, metadata.Segment{Journal: j, Slot: slot, Extents: f.Extents})
+	}
+}
+
+// controlLog applies the control log from its beginning and counts what it says.
+func (p *simPool) controlLog() (*control.State, map[string]int, error) {
+	state, counts := control.New(), map[string]int{"takeovers": 0, "moves": 0, "eras": 0, "void": 0}
+	for {
+		payload, err := slotlog.ReadControl(context.Background(), p.bucket, state.Next())
+		if errors.Is(err, slotlog.ErrHole) {
+			return state, counts, nil
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		records, err := control.Decode(payload)
+		if err != nil {
+			return nil, nil, err
+		}
+		after, outcomes, err := state.Apply(state.Next(), records)
+		if err != nil {
+			return nil, nil, err
+		}
+		for i, r := range records {
+			if outcomes[i].Void {
+				counts["void"]++
+				continue
+			}
+			switch r := r.(type) {
+			case control.JournalSealed:
+				counts["takeovers"]++
+			case control.JournalOpen:
+				counts["takeovers"] += len(r.Predecessors)
+			case control.Assign:
+				counts["moves"]++
+			case control.Era:
+				counts["eras"]++
+			}
+		}
+		state = after
+	}
+}
+
+// counts is what a seed reached. It takes no lock but its own.
+func (p *simPool) counts() map[string]int {
+	_, counts, err := p.controlLog()
+	if err != nil {
+		counts = map[string]int{}
+	}
+	return counts
+}
+
+// bucketDigest names all that the bucket holds: two runs with one digest did the same.
+func (p *simPool) bucketDigest() string {
+	h := sha256.New()
+	_ = p.bucket.List(context.Background(), "", func(i objectstore.Info) error {
+		b, err := p.bucket.Get(context.Background(), i.Key)
+		if err == nil {
+			fmt.Fprintf(h, "%s %d ", i.Key, len(b))
+			_, err = bytes.NewReader(b).WriteTo(h)
+		}
+		return err
+	})
+	return fmt.Sprintf("%x", h.Sum(nil)[:8])
+}

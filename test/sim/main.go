@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"time"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	run := simulate
+	args := os.Args[1:]
+	if len(args) > 0 && args[0] == "mutants" {
+		run, args = hunt, args[1:]
+	}
+	clean, err := run(ctx, args)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "sim:", err)
+	}
+	if err != nil || !clean {
+		stop()
+		os.Exit(1)
+	}
+}
+
+// workspace makes a directory for binaries and disks, in memory where there is one: disks of agents are files.
+func workspace() (dir string, remove func(), err error) {
+	parent := ""
+	if i, serr := os.Stat("/dev/shm"); serr == nil && i.IsDir() {
+		parent = "/dev/shm"
+	}
+	dir, err = os.MkdirTemp(parent, "odradek-sim-")
+	return dir, func() { os.RemoveAll(dir) }, err
+}
+
+// simulate runs seeds and says whether nothing was found.
+func simulate(ctx context.Context, args []string) (clean bool, err error) {
+	f := flag.NewFlagSet("sim", flag.ExitOnError)
+	seeds := f.Uint64("seeds", 0, "how many; 0 with -minutes: as many as fit")
+	first := f.Uint64("seed", 1, "the first one")
+	minutes := f.Float64("minutes", 0, "begin no seed after so long")
+	jobs := f.Int("jobs", runtime.NumCPU(), "processes at a time")
+	twice := f.Bool("twice", false, "run each seed twice and compare the logs of events")
+	tell := f.Bool("tell", false, "tell the story of the first seed instead, with the agents' own logs")
+	if err := f.Parse(args); err != nil {
+		return false, err
+	}
+	if *seeds == 0 && *minutes == 0 {
+		*seeds = 100
+	}
+	root, err := moduleRoot()
+	if err != nil {
+		return false, err
+	}
+	dir, remove, err := workspace()
+	if err != nil {
+		return false, err
+	}
+	defer remove()
+	p, err := build(ctx, root, filepath.Join(dir, "agent.test"))
+	if err != nil {
+		return false, err
+	}
+	if *tell {
+		return p.story(ctx, *first, dir)
+	}
+	began := time.Now()
+	pl := plan{first: *first, count: *seeds, jobs: *jobs, twice: *twice}
+	if *minutes > 0 {
+		pl.until = began.Add(time.Duration(*minutes * float64(time.Minute)))
+	}
+	fmt.Printf("seeds from %d on, %d at a time, repeatable: %t\n", *first, *jobs, p.repeatable)
+	t := p.run(ctx, pl, dir)
+	t.print(time.Since(began).Seconds())
+	if *twice {
+		fmt.Printf("\n%d of %d seeds gave the same log of events and the same bucket twice; others: %v\n", t.seeds-len(t.differ), t.seeds, t.differ)
+	}
+	return len(t.wrong) == 0, ctx.Err()
+}
+
+// story runs one seed aloud.
+func (p program) story(ctx context.Context, seed uint64, dir string) (clean bool, err error) {
+	cmd := exec.CommandContext(ctx, p.binary, "-test.run", "^TestSim_", "-test.v", "-sim.tell", "-sim.seed", fmt.Sprint(seed), "-sim.disks", dir)
+	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "GOGC=off", "GODEBUG=asyncpreemptoff=1,memprofilerate=0")
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	return cmd.Run() == nil, nil
+}
