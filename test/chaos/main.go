@@ -48,12 +48,11 @@ func main() {
 		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	status := 0
+	run := func() int { return chaos(ctx, o) }
 	if o.judge != "" {
-		status = judgeAgain(o.judge)
-	} else {
-		status = chaos(ctx, o)
+		run = func() int { return judgeAgain(o.judge) }
 	}
+	status := run()
 	stop()
 	os.Exit(status)
 }

@@ -77,10 +77,20 @@ func (p *Program) Logf(format string, args ...any) {
 	fmt.Fprintf(os.Stderr, p.name+": "+format+"\n", args...)
 }
 
-// The rest of what servers and agents ask of a test.
-func (p *Program) Helper()                  {}
-func (p *Program) Name() string             { return p.name }
+// Error is Errorf.
+func (p *Program) Error(args ...any) { p.Errorf("%s", fmt.Sprint(args...)) }
+
+// Fatal is Fatalf.
+func (p *Program) Fatal(args ...any) { p.Fatalf("%s", fmt.Sprint(args...)) }
+
+// Log is Logf.
+func (p *Program) Log(args ...any) { p.Logf("%s", fmt.Sprint(args...)) }
+
+// Helper does nothing.
+func (p *Program) Helper() {}
+
+// Name is the program's.
+func (p *Program) Name() string { return p.name }
+
+// Context is the one that the program was made with.
 func (p *Program) Context() context.Context { return p.ctx }
-func (p *Program) Error(args ...any)        { p.Errorf("%s", fmt.Sprint(args...)) }
-func (p *Program) Fatal(args ...any)        { p.Fatalf("%s", fmt.Sprint(args...)) }
-func (p *Program) Log(args ...any)          { p.Logf("%s", fmt.Sprint(args...)) }
