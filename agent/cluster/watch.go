@@ -89,7 +89,7 @@ func (w *watcher) look(ctx context.Context) []topic.JournalID {
 		return nil // away, or not the Redis of that era: an isolated master shows nobody alive
 	}
 	w.begin(newest.Number, asked)
-	if !w.takesBeats(counters) {
+	if w.open.IsZero() || !w.takesBeats(counters) { // who waits for the next era does not beat in this one, and lives
 		w.restart(0)
 		return nil
 	}
@@ -158,6 +158,7 @@ func (w *watcher) begin(era int32, asked time.Time) {
 		w.open = time.Time{}
 	case w.open.IsZero():
 		w.open = asked
+		w.restart(0)
 	}
 }
 
@@ -209,15 +210,12 @@ func (w *watcher) feel(open []*control.Journal, counters map[topic.JournalID]uin
 }
 
 // stood gives for how long a journal stands still beyond what is granted it: not below zero means dead. One that beats
-// has a lease. One that never registered has two from when this agent knows the era to be open, and all time before: a
-// missing key in a new era is not death.
+// has a lease. One that never registered has two, from when this agent knows the era to be open: a missing key in a new
+// era is not death.
 func (w *watcher) stood(p *pulse, asked time.Time) time.Duration {
 	lease := w.engine.cfg.Lease
 	if p.registered {
 		return asked.Sub(p.since) - lease
-	}
-	if w.open.IsZero() {
-		return -lease
 	}
 	since := p.since
 	if w.open.After(since) {
