@@ -108,6 +108,7 @@ func (a *agent) newSession() *session {
 	share := divide(set.Memory)
 	s.fetch = fetch.New(a.store, fetch.Config{TailBytes: share.tail, CatchUpBytes: share.catchUp})
 	s.slots = slotlog.NewWriter(a.store, s.journal, set.Flush.SlotsInFlight)
+	s.slots.Heed(s.cluster)
 	log := &groupLog{s}
 	var kept group.Copies
 	if set.Stores.Redis != settings.RedisEmbedded {

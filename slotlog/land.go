@@ -44,30 +44,39 @@ type hedger interface {
 	Note(time.Duration)
 }
 
-// renewer says that it is right to go on: it returns nil once the control log was read to its end.
-type renewer func(ctx context.Context) error
+// Control is whoever follows the control log for a journal's writer (O3).
+type Control interface {
+	// Stale says that the end of the control log was not reached for so long that nothing may be created.
+	Stale() bool
+	// CatchUp reads the control log to its end.
+	CatchUp(ctx context.Context) error
+}
 
 // land stores a frozen body under key and returns only when it is decided what the key holds (I1): nil, this body;
 // ErrFenced, another one; ErrImpostor. Or it returns the context's error, ErrChanged or ErrLate, and then it stays
 // unknown: the slot is never used for other bytes (S1).
 //
 // All PUTs of a body carry the signature of the first one, so that the store itself refuses what comes much later than it
-// was decided on, from a machine that slept, say. It is signed anew only after renew, without one never (O3).
-func land(ctx context.Context, store objectstore.Store, key string, f Frozen, h hedger, renew renewer) error {
+// was decided on, from a machine that slept, say. It is signed anew only after the control log was read to its end,
+// without c never, and while c is stale nothing is sent at all (O3).
+func land(ctx context.Context, store objectstore.Store, key string, f Frozen, h hedger, c Control) error {
 	wait := firstRetry
 	var told time.Time
 	for signed := time.Now().Round(0); ; { // by the wall clock, which goes on while a machine sleeps
-		if age := time.Now().Round(0).Sub(signed); age < 0 || age > signAnew {
-			if renew == nil {
-				return fmt.Errorf("create %s: %w", key, ErrLate)
-			}
-			if err := renew(ctx); err == nil {
+		age := time.Now().Round(0).Sub(signed)
+		late := age < 0 || age > signAnew
+		var err error
+		switch {
+		case late && c == nil:
+			return fmt.Errorf("create %s: %w", key, ErrLate)
+		case late || c != nil && c.Stale():
+			if err = c.CatchUp(ctx); err == nil {
 				signed = time.Now().Round(0)
-			} else if ctx.Err() == nil {
-				slog.WarnContext(ctx, "slot not signed anew yet, the control log cannot be read", "key", key, "error", err)
 			}
 		}
-		err := attempt(objectstore.WithSigningTime(ctx, signed), store, key, f, h)
+		if err == nil {
+			err = attempt(objectstore.WithSigningTime(ctx, signed), store, key, f, h)
+		}
 		if errors.Is(err, objectstore.ErrExists) {
 			err = compare(ctx, store, key, f.Digest)
 		}

@@ -38,13 +38,8 @@ func TestLand_SignsAnewOnlyAfterTheControlLogWasRead(t *testing.T) {
 		began := time.Now()
 		store := &signatures{Store: memory.New(), until: began.Add(40 * time.Minute)}
 		w := NewWriter(store, testJournal, 1)
-		var read []time.Duration
-		w.RenewAfter(func(context.Context) error {
-			if read = append(read, time.Since(began)); time.Since(began) < 20*time.Minute {
-				return errors.New("the control log is away, too")
-			}
-			return nil
-		})
+		c := &control{began: began}
+		w.Heed(c)
 		ctx, cancel := context.WithCancel(t.Context())
 		over := make(chan error, 1)
 		go func() { over <- w.Run(ctx, func(topic.Slot) {}) }()
@@ -58,14 +53,56 @@ func TestLand_SignsAnewOnlyAfterTheControlLogWasRead(t *testing.T) {
 		}
 		cancel()
 		<-over
-		if oldest := slices.Max(store.ages); oldest < 19*time.Minute || oldest > 21*time.Minute {
-			t.Errorf("the oldest signature was sent after %v, want about the 20 minutes without the control log", oldest)
+		if oldest := slices.Max(store.ages); oldest < signAnew/2 || oldest > signAnew {
+			t.Errorf("the oldest signature was sent after %v, want at most %v", oldest, signAnew)
 		}
-		if len(read) == 0 || read[0] < signAnew || read[len(read)-1] < 30*time.Minute {
-			t.Errorf("the control log was read after %v", read)
+		if len(c.read) == 0 || c.read[0] < signAnew || c.read[len(c.read)-1] < 30*time.Minute {
+			t.Errorf("the control log was read after %v", c.read)
 		}
 		if renewed := slices.IndexFunc(store.ages[1:], func(d time.Duration) bool { return d == 0 }); renewed < 0 {
 			t.Error("nothing was signed anew")
+		}
+	})
+}
+
+// control cannot be read for 20 minutes, and is stale when it is told to be.
+type control struct {
+	began time.Time
+	stale bool
+	read  []time.Duration
+}
+
+func (c *control) Stale() bool { return c.stale }
+
+func (c *control) CatchUp(context.Context) error {
+	if c.read = append(c.read, time.Since(c.began)); time.Since(c.began) < 20*time.Minute {
+		return errors.New("the control log is away, too")
+	}
+	c.stale = false
+	return nil
+}
+
+func TestLand_SendsNothingWhileStale(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		store := &signatures{Store: memory.New()}
+		w := NewWriter(store, testJournal, 1)
+		w.Heed(&control{began: began, stale: true})
+		ctx, cancel := context.WithCancel(t.Context())
+		over := make(chan error, 1)
+		go func() { over <- w.Run(ctx, func(topic.Slot) {}) }()
+		slot, err := w.Next(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.Land(slot, Freeze(Data, []byte("x")))
+		if err := w.Drained(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		cancel()
+		<-over
+		if took := time.Since(began); took < 20*time.Minute || len(store.ages) != 1 || store.ages[0] != 0 {
+			t.Errorf("stored after %v by PUTs with signatures of age %v; the control log was read after 20 minutes", took, store.ages)
 		}
 	})
 }

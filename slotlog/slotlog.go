@@ -27,7 +27,7 @@ type Writer struct {
 	journal topic.JournalID
 	window  int // K: slots in flight at most (S2), as written in JOURNAL_OPEN
 	hedge   hedge
-	renew   renewer // read the control log; set before Run
+	control Control // nil: nobody else can be there
 	uploads chan upload
 
 	mu      sync.Mutex               // guards all below
@@ -59,16 +59,15 @@ func NewWriter(store objectstore.Store, journal topic.JournalID, window int) *Wr
 		store:   store,
 		journal: journal,
 		window:  window,
-		renew:   func(context.Context) error { return nil },
 		uploads: make(chan upload, window),
 		landed:  make(map[topic.Slot]time.Time),
 		changed: make(chan struct{}),
 	}
 }
 
-// RenewAfter makes read, which must read the control log to its end, a condition of signing a slot's body anew when its
-// first PUT was sent long ago (O3). Called before Run.
-func (w *Writer) RenewAfter(read func(ctx context.Context) error) { w.renew = read }
+// Heed makes the writer send nothing while c is stale, and sign nothing anew before c has read the control log to its end
+// (O3). Called before Run. Without it what was sent for too long ends the journal.
+func (w *Writer) Heed(c Control) { w.control = c }
 
 // Run uploads what Land hands over, until ctx ends or the journal is fenced, and returns why. counted is called from
 // this goroutine, in order, each time the end moved: every slot below end counts then. Run waits for all its uploads;
@@ -104,7 +103,7 @@ func (w *Writer) Run(ctx context.Context, counted func(end topic.Slot)) error {
 
 func (w *Writer) upload(ctx context.Context, u upload) outcome {
 	sent := time.Now()
-	err := land(ctx, w.store, JournalKey(w.journal, u.slot), u.body, &w.hedge, w.renew)
+	err := land(ctx, w.store, JournalKey(w.journal, u.slot), u.body, &w.hedge, w.control)
 	return outcome{slot: u.slot, sent: sent, err: err}
 }
 
