@@ -78,7 +78,7 @@ func Cases(size explore.Size) []explore.Case {
 		model(one, Rules{anyOrder: true}, "P6: slots are indexed in any order"),
 		model(move, Rules{movesBase: true}, "P6: an extent that does not fit is put at the end"),
 		model(move, Rules{unpinned: true}, "P6, C1: scripts do not look at the identity that the era was opened with"),
-		model(move, Rules{ownersOnly: true}, "F1: journals that own nothing any more are never sealed"),
+		model(reach{agents: 2, faults: 1, moves: 1, unwatched: true}, Rules{ownersOnly: true}, "F1: journals that own nothing any more are never sealed"),
 		model(reach{agents: 3}, Rules{missingIsDeath: true}, "F1: a journal that the era does not know is taken for dead"),
 		model(one, Rules{leaseRunsOut: true}, "R1: the ERA after a failover comes later than a lease"),
 		model(one, Rules{otherIsAway: true}, "R2: a Redis that was never named is taken for one that is away"),

@@ -2,7 +2,7 @@ package eras
 
 import "github.com/odradek/odradek/test/model/explore"
 
-// Rules: true switches one off.
+// Rules says what a run goes without: true switches a rule off.
 type Rules struct {
 	anyOrder       bool // P6: slots are indexed in any order
 	movesBase      bool // P6: an extent that does not fit is put at the end

@@ -50,9 +50,9 @@ func model(b reach, r Rules, off string) explore.Case {
 // Cases lists the runs: the whole protocol, then each rule off.
 func Cases(size explore.Size) []explore.Case {
 	whole := map[explore.Size][]reach{
-		explore.Tiny:  {{false, 1, 1, 1}},
-		explore.Short: {{false, 1, 2, 1}, {true, 1, 2, 1}},
-		explore.Long:  {{false, 1, 2, 2}, {true, 2, 2, 1}, {false, 2, 2, 1}},
+		explore.Tiny:  {{false, 1, 1, 1}, {true, 2, 2, 0}},
+		explore.Short: {{true, 1, 2, 1}},
+		explore.Long:  {{true, 1, 2, 1}, {false, 1, 2, 1}, {false, 2, 1, 1}, {false, 1, 1, 2}},
 	}[size]
 	var cases []explore.Case
 	for _, b := range whole {

@@ -77,7 +77,7 @@ type State struct {
 	Records  uint8             // of each partition
 }
 
-// Rules: true switches one off.
+// Rules says what a run goes without: true switches a rule off.
 type Rules struct {
 	assignUncounted bool // M1: ASSIGN is appended when RELEASE has landed, before it counts
 	assignFrozen    bool // M1: ASSIGN is appended when RELEASE is frozen

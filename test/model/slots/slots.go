@@ -71,7 +71,7 @@ type State struct {
 	End  uint8        // highest log end that a client was told
 }
 
-// Rules: true switches one off.
+// Rules says what a run goes without: true switches a rule off.
 type Rules struct {
 	overwrites   bool // Create succeeds where an object is
 	sealDeleted  bool // I1: a seal is deleted while a zombie may live
