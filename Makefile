@@ -5,7 +5,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 RUN     ?=
 FUZZTIME ?= 20s
 
-.PHONY: help deps run build test unit race suites clients lint fmt fuzz bench long docs clean chaos demo sim mutants
+.PHONY: help deps run build test unit race suites clients lint fmt fuzz bench long docs clean chaos demo sim mutants model
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -65,6 +65,9 @@ sim: ## simulated pools of agents, as many seeds as fit into 2 minutes (SIM="-se
 
 mutants: ## break the protocol, rule by rule, and see how soon the simulation finds it
 	@go run ./test/sim mutants $(MUTANTS)
+
+model: ## every state of the protocol's models, and that no rule can be spared (docs/model.md)
+	go run ./test/model
 
 long: ## the tests in their long form: hours
 	ODRADEK_TEST_LONG=1 go test -count=1 -timeout 0 ./test/...
