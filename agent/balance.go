@@ -52,8 +52,9 @@ func (b *balancer) ask(moves []control.Move) {
 
 // run moves partitions until ctx ends.
 func (b *balancer) run(ctx context.Context) {
+	pause := balanceEvery
 	for {
-		look := time.NewTimer(balanceEvery - rand.N(balanceEvery/10))
+		look := time.NewTimer(pause - rand.N(pause/10))
 		select {
 		case <-ctx.Done():
 			look.Stop()
@@ -63,17 +64,21 @@ func (b *balancer) run(ctx context.Context) {
 		}
 		look.Stop()
 		moves := b.wanted()
+		pause = balanceEvery
 		if len(moves) == 0 {
 			continue
 		}
 		if err := b.move(ctx, moves); err != nil && ctx.Err() == nil {
 			slog.WarnContext(ctx, "partitions not moved", "partitions", len(moves), "error", err)
 		}
-		select { // no more than movesAtOnce a second
+		rest := time.NewTimer(time.Duration(len(moves)) * balanceEvery / movesAtOnce) // no more than that a second
+		select {
 		case <-ctx.Done():
+			rest.Stop()
 			return
-		case <-time.After(time.Duration(len(moves)) * time.Second / movesAtOnce):
+		case <-rest.C:
 		}
+		pause = balanceEvery / movesAtOnce // there may be more
 	}
 }
 

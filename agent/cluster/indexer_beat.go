@@ -42,7 +42,7 @@ func (e *Engine) beat(ctx context.Context) {
 	tick := time.NewTicker(e.beatInterval())
 	defer tick.Stop()
 	for {
-		if pin := e.beating.pinned(); pin != nil && !e.stuck(ctx) {
+		if pin := e.beating.pinned(); pin != nil && !e.left() && !e.stuck(ctx) {
 			e.beatOnce(ctx, *pin)
 		}
 		select {
@@ -69,6 +69,12 @@ func (e *Engine) beatOnce(ctx context.Context, pin metadata.Pin) {
 	case err != nil && ctx.Err() == nil:
 		slog.DebugContext(ctx, "heartbeat not heard", "era", pin.Era, "error", err)
 	}
+}
+
+// left says that this agent has ended its journal itself: its counter is gone, and nobody misses it.
+func (e *Engine) left() bool {
+	mine, ok := e.State().Journal(e.journal)
+	return ok && mine.Sealed && e.leaving.Load()
 }
 
 // stuck says that this agent cannot store what it took, and is better replaced (F1). While it cannot reach the bucket at
