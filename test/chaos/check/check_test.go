@@ -122,6 +122,11 @@ func TestCheck_AcceptsWhatIsRight(t *testing.T) {
 			s.cut(9)
 			s.in.Takeovers = []Takeover{{p0, 1, 9}}
 		},
+		"acks=1, by an owner that has not heard of its takeover": func(s *story) {
+			s.cut(9)
+			s.in.Takeovers = []Takeover{{p0, 1, 9}}
+			s.in.Events = append([]history.Event{{Kind: history.Led, Partition: p0, Epoch: 1, Agent: "y"}}, s.in.Events...)
+		},
 		"another life shows a lower watermark": func(s *story) {
 			s.add(history.Event{Kind: history.Shown, Agent: "x", Life: 1, Offset: 5, From: 5})
 		},
@@ -190,9 +195,13 @@ func TestCheck_RejectsWhatMustNotBe(t *testing.T) {
 			s.cut(9)
 			s.in.Takeovers = []Takeover{{p0, 1, 10}}
 		}},
-		{"acks=1 lost, the takeover was known before it was sent", "lost", func(s *story) {
+		{"acks=1 lost, the takeover was known long before it was sent", "lost", func(s *story) {
 			s.cut(9)
 			s.in.Takeovers = []Takeover{{p0, 1, 0}}
+			for i := range s.in.Events {
+				s.in.Events[i].Start += zombieTime + 1
+				s.in.Events[i].End += zombieTime + 1
+			}
 			s.in.Events = append([]history.Event{{Kind: history.Led, Partition: p0, Epoch: 1, Agent: "y"}}, s.in.Events...)
 		}},
 		{"a record of an idempotent producer twice", "doubled", func(s *story) { s.append(value("a", 4)) }},
