@@ -64,7 +64,7 @@ func Cases(size explore.Size) []explore.Case {
 	whole := map[explore.Size][]reach{
 		explore.Tiny:  {{agents: 2, faults: 1}},
 		explore.Short: {{agents: 2, faults: 1, moves: 1}, {agents: 2, faults: 1, checkpoints: 1}, {agents: 3, faults: 1}},
-		explore.Long:  {{agents: 2, faults: 1, moves: 1, checkpoints: 1}, {agents: 3, faults: 1}, {agents: 2, faults: 2, unwatched: true}},
+		explore.Long:  {{agents: 2, faults: 1, moves: 1}, {agents: 2, faults: 1, checkpoints: 1}, {agents: 3, faults: 1}, {agents: 2, faults: 2, unwatched: true}},
 	}[size]
 	var cases []explore.Case
 	for _, b := range whole {
