@@ -114,3 +114,24 @@ func TestProbe_LostAnswersInTheRaceAreNoVerdict(t *testing.T) {
 		}
 	}
 }
+
+// noisy damages every other answer on its way.
+type noisy struct {
+	*memory.Store
+	gets int
+}
+
+func (n *noisy) Get(ctx context.Context, key string) ([]byte, error) {
+	b, err := n.Store.Get(ctx, key)
+	if n.gets++; n.gets%2 == 1 && len(b) > 0 {
+		b = append([]byte(nil), b...)
+		b[0] ^= 1
+	}
+	return b, err
+}
+
+func TestProbe_DamagedAnswersAreNoVerdict(t *testing.T) {
+	if err := bucket.Probe(t.Context(), &noisy{Store: memory.New()}); err != nil {
+		t.Errorf("store whose answers are damaged now and then: %v", err)
+	}
+}
