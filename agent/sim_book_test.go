@@ -18,8 +18,9 @@ type simBook struct {
 	made    []*simSender
 	ends    [simPartitions]topic.Offset // acked, read or answered: no answer of an owner may lie below
 	shown   map[*simProcess]*[simPartitions]topic.Offset
-	highest [simPartitions]topic.Offset // high watermark shown by anybody
-	n       int                         // records acked with acks=all
+	highest [simPartitions]topic.Offset            // high watermark shown by anybody
+	copied  map[int32]*[simPartitions]topic.Offset // highest high watermark shown from the index copy, by era
+	n       int                                    // records acked with acks=all
 	commits int
 	lost    int // records acked with acks=1 that are not there
 	reads   int
@@ -35,7 +36,7 @@ type simSender struct {
 func newBook(p *simPool) *simBook {
 	return &simBook{
 		p: p, seen: make(map[spot]string), all: make(map[spot]string), one: make(map[spot]string),
-		shown: make(map[*simProcess]*[simPartitions]topic.Offset),
+		shown: make(map[*simProcess]*[simPartitions]topic.Offset), copied: make(map[int32]*[simPartitions]topic.Offset),
 	}
 }
 
@@ -110,7 +111,7 @@ func (b *simBook) watermark(x *simProcess, partition int32) topic.Offset {
 }
 
 // showed judges a high watermark in an answer to a request made when before was the highest shown (I7).
-func (b *simBook) showed(x *simProcess, s *session, partition int32, before, high topic.Offset) {
+func (b *simBook) showed(x *simProcess, partition int32, before, high topic.Offset) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if high < before {
@@ -122,9 +123,35 @@ func (b *simBook) showed(x *simProcess, s *session, partition int32, before, hig
 	b.shown[x][partition] = max(b.shown[x][partition], high)
 	b.highest[partition] = max(b.highest[partition], high)
 	b.reads++
-	if s.owned(topic.Partition{Topic: b.p.topic, Index: partition}) != nil {
-		b.others++
+}
+
+// mirrored is the highest high watermark that was shown from the index copy in an era or before it.
+func (b *simBook) mirrored(era, partition int32) (high topic.Offset) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for e, shown := range b.copied {
+		if e <= era {
+			high = max(high, shown[partition])
+		}
 	}
+	return high
+}
+
+// showedCopy judges a high watermark that an agent showed of a partition that it does not own, asked for when before was
+// the highest shown like that: it never goes back among agents that read one open era, nor with the next one (I7, R4). An
+// index copy that went back without a sign is beyond that.
+func (b *simBook) showedCopy(x *simProcess, era, partition int32, before, high topic.Offset) {
+	unseen := b.p.happened("roll back, same identity")
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if high < before && !unseen {
+		b.p.wrong("%s shows high watermark %d of partition %d from the index copy, %d was shown from it", x.name, high, partition, before)
+	}
+	if b.copied[era] == nil {
+		b.copied[era] = new([simPartitions]topic.Offset)
+	}
+	b.copied[era][partition] = max(b.copied[era][partition], high)
+	b.others++
 }
 
 // read notes the records of a row and gives the offset behind it: one value per offset, on every agent, for ever (I5).

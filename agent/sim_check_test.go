@@ -46,6 +46,9 @@ func (p *simPool) check() {
 	}
 	p.book.judge(ends)
 	p.offline(ends)
+	if eras := p.counts()["eras"]; eras > 4+3*len(p.plan) { // R1: an index and a log that disagree must not fill it
+		p.wrong("%d eras were named, with %d faults", eras, len(p.plan))
+	}
 	p.sameIndex()
 }
 
@@ -239,6 +242,15 @@ func (p *simPool) indexDiffers() string {
 	}
 	pin := metadata.Pin{Era: uint64(era.Number), RunID: era.RunID, ReplicationID: era.ReplicationID}
 	store := p.world.Main()
+	for i := range int32(simPartitions) {
+		ends, err := store.Ends(ctx, pin, []topic.Partition{p.partition(i)})
+		if err != nil {
+			return err.Error()
+		}
+		if known := p.book.end(i); ends[0].Next != known {
+			return fmt.Sprintf("partition %d ends at %d, in the index at %d", i, known, ends[0].Next)
+		}
+	}
 	for j := range state.Journals() {
 		want, err := p.slots(j.ID)
 		if err != nil {

@@ -229,7 +229,9 @@ func (c *simReader) read(ctx context.Context, x *simProcess, partition int32, of
 	next = offset
 	known := c.p.book.end(partition)
 	answered := x.ask(ctx, func(s *session) {
-		shown := c.p.book.watermark(x, partition)
+		shown, era := c.p.book.watermark(x, partition), newestEra(s)
+		owned := s.owned(c.p.partition(partition)) == nil
+		mirrored := c.p.book.mirrored(era, partition)
 		r := (&apiReader{s}).Read(ctx, api.ReadRequest{
 			MaxWait: 500 * time.Millisecond, MinBytes: 1, MaxBytes: 64 << 10, Rack: x.on.zone,
 			Parts: []api.ReadPart{{Partition: c.p.partition(partition), Offset: offset, MaxBytes: 64 << 10}},
@@ -241,7 +243,10 @@ func (c *simReader) read(ctx context.Context, x *simProcess, partition int32, of
 		if r.Err != nil {
 			return
 		}
-		c.p.book.showed(x, s, partition, shown, r.HighWatermark)
+		c.p.book.showed(x, partition, shown, r.HighWatermark)
+		if !owned && s.owned(c.p.partition(partition)) != nil {
+			c.p.book.showedCopy(x, newestEra(s), partition, mirrored, r.HighWatermark)
+		}
 		for _, row := range r.Records {
 			next = c.p.book.read(x, partition, row)
 		}
@@ -251,6 +256,12 @@ func (c *simReader) read(ctx context.Context, x *simProcess, partition int32, of
 		ok = true
 	})
 	return next, ok && answered
+}
+
+// newestEra is the number of the newest era that a session knows.
+func newestEra(s *session) int32 {
+	era, _ := s.cluster.State().NewestEra()
+	return era.Number
 }
 
 func (*simReader) settle(context.Context) bool { return true }

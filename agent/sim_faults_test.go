@@ -75,6 +75,13 @@ func (f *simFault) happen(p *simPool) {
 	p.note("fault %d is over", f.number)
 }
 
+// happened says whether faults of a kind have begun.
+func (p *simPool) happened(kind string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.kinds[kind] > 0
+}
+
 // begins notes what happens to whom.
 func (f *simFault) begins(p *simPool, to string) { p.note("fault %d: %s: %s", f.number, f.kind, to) }
 

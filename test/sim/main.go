@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"sync"
 	"time"
 )
 
@@ -76,6 +77,7 @@ func simulate(ctx context.Context, args []string) (clean bool, err error) {
 	if *minutes > 0 {
 		pl.until = began.Add(time.Duration(*minutes * float64(time.Minute)))
 	}
+	pl.tell = every(15*time.Second, func(t *total) { fmt.Printf("%4.0f s  %s\n", time.Since(began).Seconds(), t.line()) })
 	fmt.Printf("seeds from %d on, %d at a time, repeatable: %t\n", *first, *jobs, p.repeatable)
 	t := p.run(ctx, pl, dir)
 	t.print(time.Since(began).Seconds())
@@ -83,6 +85,20 @@ func simulate(ctx context.Context, args []string) (clean bool, err error) {
 		fmt.Printf("\n%d of %d seeds gave the same log of events and the same bucket twice; others: %v\n", t.seeds-len(t.differ), t.seeds, t.differ)
 	}
 	return len(t.wrong) == 0, ctx.Err()
+}
+
+// every lets one call through in a time.
+func every(d time.Duration, tell func(*total)) func(*total) {
+	var mu sync.Mutex
+	last := time.Now()
+	return func(t *total) {
+		mu.Lock()
+		defer mu.Unlock()
+		if time.Since(last) >= d {
+			last = time.Now()
+			tell(t)
+		}
+	}
 }
 
 // story runs one seed aloud.

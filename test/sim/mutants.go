@@ -188,7 +188,8 @@ func (h *hunter) unharmed(ctx context.Context, seeds uint64) (clean bool, err er
 // find applies a mutant, runs seeds until one finds it, and takes it away again.
 func (h *hunter) find(ctx context.Context, m mutant) (found bool, err error) {
 	if _, err := h.git(ctx, h.tree(), "apply", m.path); err != nil {
-		return false, fmt.Errorf("%s does not fit the tree: %w", m.name(), err)
+		fmt.Printf("%-28s DOES NOT FIT the tree: %v\n", m.name(), err)
+		return false, ctx.Err()
 	}
 	defer func() {
 		if _, rerr := h.git(context.WithoutCancel(ctx), h.tree(), "apply", "-R", m.path); rerr != nil && err == nil {

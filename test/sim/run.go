@@ -146,6 +146,7 @@ type plan struct {
 	until time.Time // zero: until all have run
 	jobs  int
 	twice bool
+	tell  func(*total)    // how far it is; nil: nobody is told
 	stop  func(told) bool // after which seed to stop, nil: none
 }
 
@@ -173,7 +174,9 @@ func (p program) run(ctx context.Context, pl plan, disks string) *total {
 				if ctx.Err() != nil {
 					return
 				}
-				t.add(s)
+				if t.add(s); pl.tell != nil {
+					pl.tell(t)
+				}
 				if pl.twice {
 					t.compare(s, p.tell(ctx, seed, disks))
 				}
