@@ -48,6 +48,9 @@ func (t *Traffic) passing(ctx context.Context, name string) error {
 	if err := addPartitions(step, admin, name, 4); err != nil {
 		return fmt.Errorf("add partitions: %w", err)
 	}
+	if err := everywhere(step, admin, name, 4); err != nil {
+		return fmt.Errorf("partitions added: %w", err)
+	}
 	more, err := t.newSender(s.name, -1) // one that has never heard of fewer partitions
 	if err != nil {
 		return err
@@ -172,4 +175,22 @@ func addPartitions(ctx context.Context, admin *kadm.Client, name string, total i
 			return err
 		}
 	}
+}
+
+// everywhere waits until a topic has its partitions in several answers in a row: each comes from an agent of chance, and one
+// that has not read the control log yet would have a producer give up records.
+func everywhere(ctx context.Context, admin *kadm.Client, name string, partitions int) error {
+	for same := 0; same < 10; {
+		ask, cancel := context.WithTimeout(ctx, askTime)
+		m, err := admin.Metadata(ask, name)
+		cancel()
+		same++
+		if err != nil || len(m.Topics[name].Partitions) != partitions {
+			same = 0
+		}
+		if !wait(ctx, 200*time.Millisecond) {
+			return ctx.Err()
+		}
+	}
+	return nil
 }
