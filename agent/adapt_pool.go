@@ -9,6 +9,7 @@ import (
 	"github.com/odradek/odradek/agent/api"
 	"github.com/odradek/odradek/agent/ingest"
 	"github.com/odradek/odradek/control"
+	"github.com/odradek/odradek/metadata"
 	"github.com/odradek/odradek/placement"
 	"github.com/odradek/odradek/topic"
 )
@@ -35,6 +36,25 @@ func (s *session) proved(ctx context.Context) error { return s.slots.Proof(ctx) 
 // synced implements pool.
 func (s *session) synced(ctx context.Context, asked time.Time) error {
 	return s.cluster.SyncIndex(ctx, asked)
+}
+
+// indexed implements pool.
+func (s *session) indexed(ctx context.Context, ps []topic.Partition) ([]topic.Offset, error) {
+	pin, ok := s.newestEra()
+	if !ok {
+		return nil, metadata.ErrNotOpen
+	}
+	ends, err := s.agent.meta.Ends(ctx, pin, ps)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]topic.Offset, len(ends))
+	for i, e := range ends {
+		if out[i] = e.Next; !e.Known {
+			out[i] = -1
+		}
+	}
+	return out, nil
 }
 
 // exists implements pool.

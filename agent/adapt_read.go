@@ -34,6 +34,8 @@ type pool interface {
 	proved(ctx context.Context) error
 	// synced returns nil when what the index copy held after asked is known here.
 	synced(ctx context.Context, asked time.Time) error
+	// indexed gives where partitions end in the index copy now; -1 for one that it does not know.
+	indexed(ctx context.Context, ps []topic.Partition) ([]topic.Offset, error)
 	// zones are the agents that live, by where they are.
 	zones() zones
 	exists(id topic.ID) bool
@@ -74,11 +76,39 @@ func (r reader) Read(ctx context.Context, q api.ReadRequest) []api.ReadResult {
 		f.admit(ctx, i, p)
 	}
 	if len(f.in.Parts) > 0 || f.in.MaxWait > 0 {
-		for i, res := range f.fetch.Read(ctx, f.in) {
+		results := f.fetch.Read(ctx, f.in)
+		f.refuseAhead(ctx, results)
+		for i, res := range results {
 			f.out[f.at[i]] = f.answer(ctx, f.in.Parts[i], res)
 		}
 	}
 	return f.out
+}
+
+// refuseAhead keeps a follower from showing what the index copy does not hold now, which it may know from a journal that is
+// sealed or because it was the owner: another agent of the zone would show less a moment later (I7).
+func (f *reading) refuseAhead(ctx context.Context, results []fetch.Result) {
+	var followed []topic.Partition
+	var at []int
+	for i, p := range f.in.Parts {
+		if p.Follow && results[i].Err == nil {
+			followed, at = append(followed, p.Partition), append(at, i)
+		}
+	}
+	if len(followed) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), syncTimeout)
+	defer cancel()
+	ends, err := f.pool.indexed(ctx, followed)
+	for n, i := range at {
+		switch {
+		case err != nil:
+			results[i].Err = fmt.Errorf("%w, and the index copy cannot be read: %w", ingest.ErrNotOwner, err)
+		case ends[n] < results[i].HighWatermark:
+			results[i].Err = fmt.Errorf("%w, and the index copy ends at %d, here at %d", ingest.ErrNotOwner, ends[n], results[i].HighWatermark)
+		}
+	}
 }
 
 // admit takes a part into what is read, or answers it at once; the others do not wait then.

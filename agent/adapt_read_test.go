@@ -35,6 +35,8 @@ type fakePool struct {
 	onProof   func()
 	sync      error // of the index copy
 	onSync    func()
+	behind    topic.Offset // of the index copy
+	away      error        // of the index copy, after the wait
 	syncs     int
 	proofs    int
 	syncAsked time.Time
@@ -67,6 +69,15 @@ func (f *fakePool) synced(_ context.Context, asked time.Time) error {
 	return f.sync
 }
 
+func (d *desk) indexed(_ context.Context, ps []topic.Partition) ([]topic.Offset, error) {
+	ends := make([]topic.Offset, len(ps))
+	for i, p := range ps {
+		_, end := d.fetch.Bounds(p)
+		ends[i] = end - d.behind
+	}
+	return ends, d.away
+}
+
 func (f *fakePool) zones() zones {
 	return zonesOf([]*control.Journal{{ID: topic.JournalID{1}, NodeID: 7, Zone: "a"}, {ID: topic.JournalID{8}, NodeID: 8, Zone: "b"}})
 }
@@ -87,7 +98,7 @@ type desk struct {
 
 func newDesk() *desk {
 	d := &desk{fakePool: &fakePool{}}
-	d.reader = reader{pool: d.fakePool, fetch: fetch.New(memory.New(), fetch.Config{TailBytes: 1 << 20, CatchUpBytes: 1 << 20}), shown: &d.shown, zone: "a"}
+	d.reader = reader{pool: d, fetch: fetch.New(memory.New(), fetch.Config{TailBytes: 1 << 20, CatchUpBytes: 1 << 20}), shown: &d.shown, zone: "a"}
 	return d
 }
 
@@ -163,6 +174,26 @@ func TestRead_WhoServesWhom(t *testing.T) {
 				t.Errorf("%d looks at the index copy, want %d, begun after the request", d.syncs, c.syncs)
 			}
 		})
+	}
+}
+
+// I7: what a follower knows and the index copy does not hold is not shown: another one would show less.
+func TestRead_AFollowerShowsNothingAheadOfTheIndexCopy(t *testing.T) {
+	d := newDesk()
+	d.write(t, theirs, 0, 3)
+	ask := func() api.ReadResult {
+		return d.Read(t.Context(), api.ReadRequest{Rack: "a", MaxBytes: 1 << 20, Parts: []api.ReadPart{{Partition: theirs, MaxBytes: 1 << 20}}})[0]
+	}
+	if r := ask(); r.Err != nil || r.HighWatermark != 3 {
+		t.Fatalf("%+v", r)
+	}
+	d.behind = 1
+	if r := ask(); !errors.Is(r.Err, ingest.ErrNotOwner) || len(r.Records) != 0 {
+		t.Errorf("an index copy that is behind: %+v", r)
+	}
+	d.behind, d.away = 0, errAway
+	if r := ask(); !errors.Is(r.Err, ingest.ErrNotOwner) || len(r.Records) != 0 {
+		t.Errorf("an index copy that is away: %+v", r)
 	}
 }
 

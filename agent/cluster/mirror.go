@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -25,6 +26,10 @@ const (
 
 // errUnmirrored says that the index of others cannot be read from Redis: no era was ever named.
 var errUnmirrored = fmt.Errorf("no era was named yet: %w", metadata.ErrNotOpen)
+
+// errBehindOwn says that others know more of this agent's own journal than it does: they have sealed it, and this agent
+// finds out in a moment.
+var errBehindOwn = errors.New("own journal was taken over")
 
 // mirror is how far the index in memory follows the journals of others: those that are open, and those that the control
 // state calls sealed, up to their seal. Safe for concurrent use.
@@ -270,6 +275,9 @@ func (e *Engine) readRedis(ctx context.Context) error {
 		for i, f := range all {
 			cursors[i] = metadata.Cursor{Journal: f.id, From: m.next(f)}
 		}
+		if first { // what others indexed of the own journal, which this agent was not told of, must not be missing here (I7)
+			cursors = append(cursors, metadata.Cursor{Journal: e.journal, From: e.index.counted()})
+		}
 		limit := max(mirrorLeast, mirrorAtOnce/max(1, len(all)))
 		segments, err := e.meta.Segments(ctx, pinOf(newest), cursors, limit)
 		if err != nil {
@@ -286,6 +294,11 @@ func (e *Engine) readRedis(ctx context.Context) error {
 			}
 			if segments = segments[n:]; n == limit {
 				more = append(more, f)
+			}
+		}
+		for _, s := range segments {
+			if s.Journal == e.journal && s.Slot >= e.index.counted() {
+				return fmt.Errorf("slot %d of the own journal is indexed and not known to count here: %w", s.Slot, errBehindOwn)
 			}
 		}
 		all = more
