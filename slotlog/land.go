@@ -30,7 +30,8 @@ const (
 	firstRetry     = 20 * time.Millisecond
 	tellAgain      = 30 * time.Second // between two lines in the log about one slot
 	lastRetry      = 2 * time.Second
-	attemptTimeout = 30 * time.Second // of one PUT, and some more for many bytes; the next attempt sends the same bytes
+	overdue        = 3 * time.Second  // and some more for many bytes: then a PUT is thought lost, and a second one is sent in any case
+	attemptTimeout = 15 * time.Second // of one PUT, and some more for many bytes; the next attempt sends the same bytes
 	slowestLink    = 1 << 20          // bytes a second that a PUT is given time for
 )
 
@@ -100,26 +101,36 @@ func land(ctx context.Context, store objectstore.Store, key string, f Frozen, h 
 	}
 }
 
-// attempt sends one PUT, and a second one beside it when the first is late and the budget allows it. It returns the
-// first decisive answer, or an error when all were sent in vain, and waits for every PUT it sent before it returns.
+// attempt sends one PUT, and a second one beside it when the first is late and the budget allows it, or so late that it
+// may be lost: everything behind the slot waits for it. It returns the first decisive answer, or an error when all were
+// sent in vain, and waits for every PUT it sent before it returns.
 func attempt(ctx context.Context, store objectstore.Store, key string, f Frozen, h hedger) error {
-	ctx, cancel := context.WithTimeout(ctx, attemptTimeout+time.Duration(f.Body.Size)*time.Second/slowestLink)
+	transfer := time.Duration(f.Body.Size) * time.Second / slowestLink
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout+transfer)
 	defer cancel()
 	answers, sent, hedged := make(chan error, 2), time.Now(), false
 	put := func() { answers <- store.Create(ctx, key, f.Body) }
 	go put()
 	running := 1
-	late := time.NewTimer(h.Delay())
+	late, lost := time.NewTimer(h.Delay()), time.NewTimer(overdue+transfer)
 	defer late.Stop()
+	defer lost.Stop()
+	again := func() {
+		running++
+		hedged = true
+		go put()
+	}
 	var decided bool
 	var result error
 	for running > 0 {
 		select {
 		case <-late.C:
-			if !decided && h.Allow() {
-				running++
-				hedged = true
-				go put()
+			if !decided && !hedged && h.Allow() {
+				again()
+			}
+		case <-lost.C:
+			if !decided && !hedged {
+				again()
 			}
 		case err := <-answers:
 			running--

@@ -160,6 +160,28 @@ func TestProof_HeadThatHangsHoldsNobodyForEver(t *testing.T) {
 	})
 }
 
+// A PUT that got lost holds everything behind it up: it is sent again before it times out, budget or not.
+func TestHedge_ALostPutIsSentAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := faulty.New(memory.New(), func(c faulty.Call) faulty.Fault {
+			if c.Kind == objectstore.KindCreate && c.OfKey == 1 {
+				return faulty.Fault{Delay: time.Hour}
+			}
+			return faulty.Fault{}
+		})
+		began := time.Now()
+		w := write(t, store, 1)
+		w.put(t, "x")
+		w.drained(t)
+		if err := Decide(t.Context(), store, 0, []byte("y")); err != nil { // control records, too
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took > 2*overdue+time.Second {
+			t.Errorf("two lost PUTs took %v, want twice %v", took, overdue)
+		}
+	})
+}
+
 func TestHedge_ALatePutIsSentTwiceWithinTheBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const slots = 1000
@@ -168,7 +190,7 @@ func TestHedge_ALatePutIsSentTwiceWithinTheBudget(t *testing.T) {
 				return faulty.Fault{}
 			}
 			if c.OfKey == 1 && c.OfKind%10 == 0 {
-				return faulty.Fault{Delay: 5 * time.Second}
+				return faulty.Fault{Delay: overdue - time.Second}
 			}
 			return faulty.Fault{Delay: 30 * time.Millisecond}
 		})
