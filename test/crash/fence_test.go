@@ -25,7 +25,7 @@ func TestFence_PausedAgentMeetsTheSeal(t *testing.T) {
 	work.progress(200, 30*time.Second)
 	a.Signal(syscall.SIGSTOP)
 	b := harness.Start(t, o)
-	time.Sleep(300 * time.Millisecond)
+	b.WaitLog("journal taken over", 40*time.Second)
 	a.Signal(syscall.SIGCONT)
 	a.WaitLog("journal is over", 20*time.Second)
 	work.progress(500, 60*time.Second) // the producers find the new owner through the old one

@@ -55,6 +55,7 @@ func TestQuarantine_JournalSealedByAnotherAgent(t *testing.T) {
 	if len(lines) != 1 {
 		t.Errorf("%d lines in the log name the quarantine, want 1", len(lines))
 	}
+	a.WaitLog("journal taken over", 40*time.Second) // the other one's, which had nobody to hand over to
 	log := readAll(t, a.Addr, loadTopic)
 	for at, want := range two.acked {
 		if got := log[at]; got == nil || difference(got, want) != "" {

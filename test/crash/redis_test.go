@@ -149,7 +149,7 @@ func TestRedis_FlushedWhileProducing(t *testing.T) {
 		built := len(a.LogLines("era open"))
 		flush(t, r)
 		work.progress(100, 20*time.Second)
-		a.Wait(20*time.Second, "a new era", func() bool { return len(a.LogLines("era open")) > built })
+		a.Wait(time.Minute, "a new era", func() bool { return len(a.LogLines("era open")) > built }) // after 0, 10 and 20 s (R1)
 	}
 	inStep(t, a)
 	checkIndex(t, a.Addr, r, settle(t, a, work, along))
