@@ -117,7 +117,11 @@ func (e *Engine) sealDead(ctx context.Context, j *control.Journal) (topic.Slot, 
 	if err != nil {
 		return 0, err
 	}
-	return slotlog.SealJournal(ctx, e.store, j.ID, from, "taken over by journal "+e.journal.String())
+	by := "taken over by journal " + e.journal.String()
+	if e.journal == (topic.JournalID{}) {
+		by = "taken over by odradek cluster takeover"
+	}
+	return slotlog.SealJournal(ctx, e.store, j.ID, from, by)
 }
 
 // hint asks Redis how far a journal is indexed, 0 if it does not say: a place to look, no more (F2).
