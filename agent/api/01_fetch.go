@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/odradek/odradek/topic"
@@ -94,7 +95,8 @@ func (rt *Router) read(ctx context.Context, c *call, req *kmsg.FetchRequest, par
 	for i, res := range rt.Reader.Read(wait, r) {
 		a := &answers[at[i]]
 		if wait.Err() != nil && res.Err != nil && ctx.Err() == nil {
-			continue // the agent stops: an empty answer, and the client looks elsewhere
+			a.code = kerr.NotLeaderForPartition.Code // the agent stops, or its journal is over: the client looks elsewhere
+			continue
 		}
 		a.fill(rt.code(c, res.Err), res)
 	}
