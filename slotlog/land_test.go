@@ -32,27 +32,33 @@ func (s *signatures) Create(ctx context.Context, key string, body objectstore.Bo
 	return s.Store.Create(ctx, key, body)
 }
 
+// storeOne writes a slot, by a writer that heeds c, and waits until it counts.
+func storeOne(t *testing.T, store objectstore.Store, c Control) {
+	t.Helper()
+	w := NewWriter(store, testJournal, 1)
+	w.Heed(c)
+	ctx, cancel := context.WithCancel(t.Context())
+	over := make(chan error, 1)
+	go func() { over <- w.Run(ctx, func(topic.Slot) {}) }()
+	slot, err := w.Next(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Land(slot, Freeze(Data, []byte("x")))
+	if err := w.Drained(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	<-over
+}
+
 // O3: what is sent again carries the signature of the first attempt, and a new one only once the control log was read.
 func TestLand_SignsAnewOnlyAfterTheControlLogWasRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
 		store := &signatures{Store: memory.New(), until: began.Add(40 * time.Minute)}
-		w := NewWriter(store, testJournal, 1)
 		c := &control{began: began}
-		w.Heed(c)
-		ctx, cancel := context.WithCancel(t.Context())
-		over := make(chan error, 1)
-		go func() { over <- w.Run(ctx, func(topic.Slot) {}) }()
-		slot, err := w.Next(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		w.Land(slot, Freeze(Data, []byte("x")))
-		if err := w.Drained(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		cancel()
-		<-over
+		storeOne(t, store, c)
 		if oldest := slices.Max(store.ages); oldest < signAnew/2 || oldest > signAnew {
 			t.Errorf("the oldest signature was sent after %v, want at most %v", oldest, signAnew)
 		}
@@ -86,21 +92,7 @@ func TestLand_SendsNothingWhileStale(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
 		store := &signatures{Store: memory.New()}
-		w := NewWriter(store, testJournal, 1)
-		w.Heed(&control{began: began, stale: true})
-		ctx, cancel := context.WithCancel(t.Context())
-		over := make(chan error, 1)
-		go func() { over <- w.Run(ctx, func(topic.Slot) {}) }()
-		slot, err := w.Next(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		w.Land(slot, Freeze(Data, []byte("x")))
-		if err := w.Drained(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		cancel()
-		<-over
+		storeOne(t, store, &control{began: began, stale: true})
 		if took := time.Since(began); took < 20*time.Minute || len(store.ages) != 1 || store.ages[0] != 0 {
 			t.Errorf("stored after %v by PUTs with signatures of age %v; the control log was read after 20 minutes", took, store.ages)
 		}

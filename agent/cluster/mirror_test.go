@@ -342,6 +342,24 @@ func TestSyncIndex_SeesWhatWasIndexedBefore(t *testing.T) {
 }
 
 // What is remembered of a topic goes some time after the topic does.
+// Others indexed a slot of this agent's journal that it was not told of: they have sealed it. It must not answer as if it
+// knew all that they show (I7).
+func TestSyncIndex_AnAgentThatWasTakenOverDoesNotAnswer(t *testing.T) {
+	store, meta := memory.New(), embedded.Open()
+	a := join(t, store, meta)
+	pin := openEra(t, meta, a)
+	if err := a.SyncIndex(t.Context(), time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	slot := metadata.Segment{Journal: a.Journal(), Slot: a.index.counted()}
+	if out, err := meta.Index(t.Context(), pin, a.State().Next()-1, []metadata.Segment{slot}); err != nil || out[0] != metadata.Indexed {
+		t.Fatal(out, err)
+	}
+	if err := a.SyncIndex(t.Context(), time.Now()); !errors.Is(err, errBehindOwn) {
+		t.Errorf("%v, want errBehindOwn", err)
+	}
+}
+
 func TestMirror_DeletedTopicsAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, meta := memory.New(), embedded.Open()
