@@ -99,6 +99,42 @@ func TestWatch_EveryJournalIsMeant(t *testing.T) {
 	})
 }
 
+// While an agent keeps no open era, as it is between one that was lost and the next one, it judges nobody: who waits for
+// the next era does not beat in this one, and lives.
+func TestWatch_NobodyIsJudgedWithoutAnOpenEra(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, embedded.Open())
+		a, b := p.join(), p.boot() // b has none of the goroutines that keep an era
+		p.settled("the first era", 20*time.Second, together(1, a))
+		if err := b.CatchUp(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		pin := pinOf(mustEra(t, b))
+		if err := p.redis.Register(t.Context(), pin, b.Journal(), "b"); err != nil {
+			t.Fatal(err)
+		}
+		a.pause()
+		w := newWatcher(b.Engine)
+		look := func() (dead []topic.JournalID) {
+			for range 40 {
+				if err := p.redis.Beat(t.Context(), pin, b.Journal()); err != nil {
+					t.Fatal(err)
+				}
+				dead = append(dead, w.look(t.Context())...)
+				time.Sleep(p.lease / 10)
+			}
+			return dead
+		}
+		if dead := look(); len(dead) > 0 {
+			t.Errorf("%v are judged dead without an open era", dead)
+		}
+		b.era.Store(pin.Era)
+		if dead := look(); len(dead) == 0 || dead[0] != a.Journal() {
+			t.Errorf("%v are judged dead with one, want %v", dead, a.Journal())
+		}
+	})
+}
+
 // The owner stood still for longer than a lease and goes on: its journal is sealed, it says so and stops.
 func TestWatch_PausedOwnerIsFenced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
