@@ -212,6 +212,11 @@ func TestFetch_LongPollEndsWhenTheAgentStops(t *testing.T) {
 	req.MaxWaitMillis, req.MinBytes = 1<<30, 1
 	resp := ask[*kmsg.FetchResponse](t, b, 12, req)
 	wantCode(t, "fetch", resp.Topics[0].Partitions[0].ErrorCode, nil)
+	// What failed because of the end is not told as an answer without records and without a high watermark (I7).
+	b.conn.OnDrain = func(f func()) func() bool { f(); return func() bool { return false } }
+	req.Topics[0].Partitions[0].FetchOffset = 5
+	resp = ask[*kmsg.FetchResponse](t, b, 12, req)
+	wantCode(t, "fetch that fails", resp.Topics[0].Partitions[0].ErrorCode, kerr.NotLeaderForPartition)
 }
 
 func listOffsets(t api.Topic, timestamp int64) *kmsg.ListOffsetsRequest {
