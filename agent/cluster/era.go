@@ -377,17 +377,18 @@ func (b *builder) await(ctx context.Context, s *control.State, status metadata.E
 }
 
 // missing says whether journals that re-attached are not indexed up to what they named then, or sealed ones not whole.
-// Those that stand still for two leases, with nobody else at work, are sealed.
+// Those that stand still short of it for two leases, with nobody else at work, are sealed. At work is who comes nearer to
+// what the era waits for: slots above that, and control records, come for ever in a cluster in use.
 func (b *builder) missing(ctx context.Context, s *control.State, whole bool) (bool, error) {
 	status, err := b.engine.meta.Current(ctx, b.pin.Era)
 	if err != nil {
 		return false, err
 	}
 	var short []topic.JournalID
-	sum := uint64(s.Next()) // what is new in the control log is news, too
+	var sum uint64
 	for _, j := range s.OpenJournals() {
 		at := status.Journals[j.ID]
-		sum += uint64(at.Next)
+		sum += uint64(min(at.Next, at.Counted))
 		if at.Attached && at.Next < at.Counted && j.ID != b.engine.journal {
 			short = append(short, j.ID)
 		}
@@ -398,13 +399,13 @@ func (b *builder) missing(ctx context.Context, s *control.State, whole bool) (bo
 		}
 	}
 	mine := status.Journals[b.engine.journal]
-	still := b.index.stood(sum)
+	still, patient := b.index.stood(sum), 2*b.engine.cfg.Lease
 	switch {
 	case len(short) == 0 && mine.Next >= mine.Counted && whole:
 		return false, nil
-	case still == 0:
+	case still == 0 || still < patient && time.Since(b.told) > tellProgress: // waiting counts as work, for two leases at most
 		return true, b.progress(ctx)()
-	case still >= 2*b.engine.cfg.Lease && len(short) > 0:
+	case still >= patient && len(short) > 0:
 		b.index = patience{}
 		b.engine.out.unjoined.Store(&short)
 		return true, b.seal(ctx, short, "stands still")

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -119,7 +120,8 @@ func TestEra_AgentLostInTheSameMoment(t *testing.T) {
 	})
 }
 
-// One re-attaches and then stands still short of what it named: it is sealed and indexed like the others.
+// One re-attaches and then stands still short of what it named: it is sealed and indexed like the others, after two
+// leases, however much is written and decided meanwhile.
 func TestEra_AttachedAndStandingStillIsSealed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPool(t, embedded.Open())
@@ -140,7 +142,20 @@ func TestEra_AttachedAndStandingStillIsSealed(t *testing.T) {
 		}
 		a.link.lead(p.redis)
 		b.link.lead(p.redis)
-		p.settled("the second era", 30*time.Second, together(2, a, b))
+		others, topics := p.ownedBy(a, ps), 0
+		open := together(2, a, b)
+		took := p.settled("the second era", 30*time.Second, func() bool {
+			if open() {
+				return true
+			}
+			p.write(a, others...)
+			topics++
+			a.topicOf(t, fmt.Sprintf("another-%d", topics), 1)
+			return false
+		})
+		if took > 2*p.lease+3*time.Second {
+			t.Errorf("open after %v, lease %v", took, p.lease)
+		}
 		if n := len(p.openOnes()); n != 2 {
 			t.Errorf("%d journals are open", n)
 		}
