@@ -11,7 +11,7 @@ var commands = map[string]func([]string) error{
 	"sink": sink, "bare": bare, "load": load,
 	"cpu": figureCPU, "latency": figureLatency, "pipeline": figurePipeline,
 	"idle": figureIdle, "json": figureJSON, "start": figureStart,
-	"unavailability": figureUnavailability,
+	"unavailability": figureUnavailability, "redis-away": figureRedisAway, "redis-lost": figureRedisLost,
 }
 
 func main() {

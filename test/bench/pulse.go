@@ -45,6 +45,8 @@ type beatOf struct {
 	last     time.Time // of the newest ack
 	gap      time.Duration
 	answered time.Time // when the newest record that was acked had been sent
+	since    time.Time // watched for the first ack of a record sent later
+	first    time.Time // when that came
 }
 
 type pulseConfig struct {
@@ -154,6 +156,9 @@ func (p *pulse) acked(i int32, number uint64, sent time.Time, err error) {
 	if sent.After(b.answered) {
 		b.answered = sent
 	}
+	if b.first.IsZero() && sent.After(b.since) {
+		b.first = now
+	}
 }
 
 func (p *pulse) all() []int32 {
@@ -190,6 +195,32 @@ func (p *pulse) missing(of []int32, since time.Time) (n int, one int32) {
 		}
 	}
 	return n, one
+}
+
+// watch begins to wait for the first ack of a record sent from now on, on every partition, and gives that time.
+func (p *pulse) watch() time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	for i := range p.parts {
+		p.parts[i].since, p.parts[i].first = now, time.Time{}
+	}
+	return now
+}
+
+// firsts gives when the last partition had the first ack that watch began to wait for, if all had one.
+func (p *pulse) firsts() (last time.Time, all bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := range p.parts {
+		if p.parts[i].first.IsZero() {
+			return time.Time{}, false
+		}
+		if p.parts[i].first.After(last) {
+			last = p.parts[i].first
+		}
+	}
+	return last, true
 }
 
 // settled waits until each of some partitions has an ack of a record that was sent after a time.
