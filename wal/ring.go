@@ -12,7 +12,7 @@ type slot struct {
 	file     File
 	sequence uint64   // what it stands for now
 	end      Position // end of the last entry written to it
-	unsynced bool     // written to since the last sync began; guarded by the WAL's mutex
+	unsynced bool     // a write to it ended since the last sync began; guarded by the WAL's mutex
 }
 
 func fileName(index int) string { return fmt.Sprintf("%05d%s", index, fileSuffix) }

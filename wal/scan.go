@@ -167,8 +167,8 @@ func (w *window) at(offset, n int64) ([]byte, error) {
 // zeros is what most of a file looks like that was never full; skipZeros jumps over whole pieces of it.
 var zeros [32 << 10]byte
 
-// skipZeros gives an offset at or behind the one given: an entry begins with its magic, never with a zero page, so
-// none begins in between.
+// skipZeros gives an offset at or behind the one given. No entry begins in between: the header of one is never all
+// zeros, for its position is not.
 func (w *window) skipZeros(offset int64) (int64, error) {
 	for {
 		b, err := w.at(offset, int64(len(zeros)))

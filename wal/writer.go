@@ -105,15 +105,13 @@ func (w *WAL) fill(b *batch, entries []entry) int {
 
 // write writes a batch to the file and tells those who wait for it.
 func (w *WAL) write(s *slot, b *batch) error {
-	w.mu.Lock()
-	s.unsynced = true
-	w.mu.Unlock()
 	if err := s.file.WriteAt(b.vectors(), int64(b.start)%w.config.FileBytes); err != nil {
 		return w.diskFailed(fmt.Errorf("write to the write-ahead log: %w", err))
 	}
 	s.end = b.end
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	s.unsynced = true // together with written: a sync that began during the write does not cover it
 	w.written = b.end
 	w.queued -= int64(b.end - b.start)
 	w.counters.writes++
