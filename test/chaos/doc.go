@@ -5,6 +5,8 @@
 //	go run ./test/chaos -minutes 10 -agents 5 -lease 1500ms
 //	go run ./test/chaos -faults flush,kill          only faults whose name holds one of these
 //	go run ./test/chaos -judge DIR                  judge the history of a run again
+//	go run ./test/chaos -minutes 60 -record FILE    append what the run came to to a file
+//	go run ./test/chaos -sum FILE...                add such runs up
 //
 // Each fault is printed with its time, its target and the seconds until every partition had an ack again; the run ends
 // with counts and a judgement. The exit status is 1 if a rule of package check was broken, if something did not come
@@ -12,12 +14,14 @@
 // in the directory that is printed first; after a clean run only with -keep.
 //
 //	faults.go           what can be broken, by class: agents, Redis, bucket
+//	deck.go             deals faults by the seed and by their weights
 //	faults_agent.go     kill, terminate, stop, cut off, join, leave
 //	faults_redis.go     flush, kill, tear, fail over, roll back, split, stop, fill, cut off
 //	faults_bucket.go    slow, 503s, outage, answers lost, PUTs that land late, damaged GETs
-//	run.go              the run: draws faults from the seed, alone or in pairs, and waits until all partitions are back
+//	run.go              the run: faults alone, in pairs, or several during one of a minute, until all partitions are back
 //	judge.go            reads everything from everybody in the end, and the bucket offline
 //	tally.go            what the run reached: takeovers, moves, eras, fenced journals, quarantines
+//	evidence.go         what a run came to as a line of a file, and the sum of many
 //
 // The seed fixes the order of faults, their targets and their lengths; what the processes make of them it cannot fix.
 package main

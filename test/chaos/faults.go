@@ -21,13 +21,27 @@ const (
 )
 
 // fault is something that can be done to a pool. do does it, waits, and mends it; it says to whom, as soon as it knows,
-// by damage.tell.
+// by damage.tell, and by damage.did what it was once it has seen that it happened.
 type fault struct {
-	name  string
-	class class
-	away  bool // Redis does not answer meanwhile
-	do    func(ctx context.Context, d *damage) error
+	name   string
+	class  class
+	weight int  // cards in a round of the deck
+	away   bool // Redis does not answer meanwhile
+	long   bool // takes a minute: others happen meanwhile, and a short run has none of it
+	do     func(ctx context.Context, d *damage) error
 }
+
+// allFaults are those that a store and a length of run allow.
+func allFaults(store string, minutes float64) []fault {
+	all := slices.Concat(agentFaults(), redisFaults())
+	if store == pool.MinIO {
+		all = append(all, bucketFaults()...)
+	}
+	return slices.DeleteFunc(all, func(f fault) bool { return f.long && minutes < longRun })
+}
+
+// longRun is how many minutes a run has at least that has faults of a minute.
+const longRun = 10
 
 // damage is one fault being done.
 type damage struct {
@@ -35,8 +49,9 @@ type damage struct {
 	pool  *pool.Pool
 	rng   *rand.Rand // its own: two faults at a time draw in any order
 	lease time.Duration
-	long  time.Duration // of the longest SIGSTOP
+	late  time.Duration // a PUT that is held lands that much later at most
 	tell  func(target string)
+	did   func(kind evidence)
 }
 
 // between draws a time.
@@ -82,66 +97,4 @@ func sleep(ctx context.Context, d time.Duration) {
 	case <-ctx.Done():
 	case <-time.After(d):
 	}
-}
-
-// deck deals faults by the seed: every one of them once in each round, in an order of chance, so that a long run has all
-// of them in like numbers. The first two of a run are the ones without which it proves nothing.
-type deck struct {
-	rng  *rand.Rand
-	all  []fault
-	left []fault
-}
-
-// newDeck has the faults whose name holds one of the words, or all.
-func newDeck(seed uint64, store string, only []string) (*deck, error) {
-	d := &deck{rng: rand.New(rand.NewPCG(seed, 0))}
-	all := slices.Concat(agentFaults(), redisFaults())
-	if store == pool.MinIO {
-		all = append(all, bucketFaults()...)
-	}
-	for _, f := range all {
-		if len(only) == 0 || slices.ContainsFunc(only, func(w string) bool { return strings.Contains(f.name, w) }) {
-			d.all = append(d.all, f)
-		}
-	}
-	if len(d.all) == 0 {
-		return nil, fmt.Errorf("no fault has one of %q in its name", only)
-	}
-	d.shuffle()
-	first := 0
-	for _, name := range []string{"kill until taken over", "flushall"} {
-		for i, f := range d.left {
-			if f.name == name && i >= first {
-				d.left[i], d.left[first] = d.left[first], d.left[i]
-				first++
-				break
-			}
-		}
-	}
-	return d, nil
-}
-
-func (d *deck) shuffle() {
-	d.left = slices.Clone(d.all)
-	d.rng.Shuffle(len(d.left), func(i, j int) { d.left[i], d.left[j] = d.left[j], d.left[i] })
-}
-
-// deal gives one fault, or two of different classes.
-func (d *deck) deal(pair bool) []fault {
-	if len(d.left) == 0 {
-		d.shuffle()
-	}
-	out := []fault{d.left[0]}
-	d.left = d.left[1:]
-	if !pair {
-		return out
-	}
-	for i, f := range d.left {
-		if f.class != out[0].class {
-			out = append(out, f)
-			d.left = slices.Delete(d.left, i, i+1)
-			break
-		}
-	}
-	return out
 }

@@ -14,34 +14,39 @@ const (
 
 func agentFaults() []fault {
 	return []fault{
-		{name: "kill and restart", class: ofAgents, do: func(ctx context.Context, d *damage) error {
+		{name: "kill and restart", class: ofAgents, weight: 18, do: func(ctx context.Context, d *damage) error {
 			return d.kill(ctx, 1, d.between(0, 2*time.Second))
 		}},
-		{name: "kill until taken over", class: ofAgents, do: func(ctx context.Context, d *damage) error {
-			return d.kill(ctx, 1, d.lease+d.between(3*time.Second, 6*time.Second))
+		{name: "kill until taken over", class: ofAgents, weight: 13, do: func(ctx context.Context, d *damage) error {
+			return d.kill(ctx, 1, d.lease+d.between(2*time.Second, 4*time.Second))
 		}},
-		{name: "kill two", class: ofAgents, do: func(ctx context.Context, d *damage) error {
+		{name: "kill two", class: ofAgents, weight: 6, do: func(ctx context.Context, d *damage) error {
 			return d.kill(ctx, 2, d.between(time.Second, 2*d.lease))
 		}},
-		{name: "kill all", class: ofAgents, do: func(ctx context.Context, d *damage) error {
+		{name: "kill all", class: ofAgents, weight: 2, do: func(ctx context.Context, d *damage) error {
 			return d.kill(ctx, mostAgents, d.between(0, 2*time.Second))
 		}},
-		{name: "terminate and restart", class: ofAgents, do: terminate},
-		{name: "stop for a second", class: ofAgents, do: func(ctx context.Context, d *damage) error { return d.stop(ctx, time.Second) }},
-		{name: "stop for a lease and a second", class: ofAgents, do: func(ctx context.Context, d *damage) error {
+		{name: "terminate and restart", class: ofAgents, weight: 3, do: terminate},
+		{name: "stop for a second", class: ofAgents, weight: 2, do: func(ctx context.Context, d *damage) error { return d.stop(ctx, time.Second) }},
+		{name: "stop for a lease and a second", class: ofAgents, weight: 20, do: func(ctx context.Context, d *damage) error {
 			return d.stop(ctx, d.lease+time.Second)
 		}},
-		{name: "stop for long", class: ofAgents, do: func(ctx context.Context, d *damage) error { return d.stop(ctx, d.long) }},
-		{name: "cut one from redis", class: ofAgents, do: func(ctx context.Context, d *damage) error {
+		{name: "stop for two leases and more", class: ofAgents, weight: 8, do: func(ctx context.Context, d *damage) error {
+			return d.stop(ctx, 2*d.lease+d.between(time.Second, 4*time.Second))
+		}},
+		{name: "stop for a minute", class: ofAgents, weight: 1, long: true, do: func(ctx context.Context, d *damage) error {
+			return d.stop(ctx, time.Minute)
+		}},
+		{name: "cut one from redis", class: ofAgents, weight: 4, do: func(ctx context.Context, d *damage) error {
 			a, err := d.agent()
 			if err != nil {
 				return err
 			}
 			return d.cutRedis(ctx, a)
 		}},
-		{name: "cut one from its clients", class: ofAgents, do: cutClients},
-		{name: "join", class: ofAgents, do: join},
-		{name: "leave", class: ofAgents, do: leave},
+		{name: "cut one from its clients", class: ofAgents, weight: 4, do: cutClients},
+		{name: "join", class: ofAgents, weight: 2, do: join},
+		{name: "leave", class: ofAgents, weight: 2, do: leave},
 	}
 }
 
@@ -51,8 +56,12 @@ func (d *damage) kill(ctx context.Context, n int, after time.Duration) error {
 	d.rng.Shuffle(len(agents), func(i, j int) { agents[i], agents[j] = agents[j], agents[i] })
 	agents = agents[:min(n, len(agents))]
 	d.tell(names(agents) + " for " + after.Round(100*time.Millisecond).String())
+	killed := false
 	for _, a := range agents {
-		a.Kill()
+		killed = a.Kill() || killed
+	}
+	if killed {
+		d.did(sigkill)
 	}
 	sleep(ctx, after)
 	for _, a := range agents {
@@ -82,6 +91,9 @@ func (d *damage) stop(ctx context.Context, t time.Duration) error {
 	d.tell(a.Name + " for " + t.String())
 	a.Signal(syscall.SIGSTOP)
 	sleep(ctx, t)
+	if a.Stopped() && t > d.lease {
+		d.did(sigstop)
+	}
 	a.Signal(syscall.SIGCONT)
 	return nil
 }
@@ -99,6 +111,7 @@ func cutClients(ctx context.Context, d *damage) error {
 		a.Client.Swallow()
 	}
 	sleep(ctx, t)
+	d.did(linkCut)
 	a.Client.Mend()
 	return nil
 }

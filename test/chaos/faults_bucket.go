@@ -11,32 +11,52 @@ import (
 
 func bucketFaults() []fault {
 	return []fault{
-		trouble("bucket slow", link.Slow, 1),
-		trouble("bucket storms with 503s", link.Storm, 0.7),
-		trouble("bucket loses answers to PUTs", link.Deaf, 0.3),
-		trouble("bucket resets after the body", link.Reset, 0.5),
-		trouble("bucket cuts GETs short", link.Truncate, 0.5),
-		trouble("bucket turns bits of GETs", link.Flip, 0.3),
-		{name: "bucket takes PUTs late", class: ofBucket, do: func(ctx context.Context, d *damage) error {
-			late := d.between(2*time.Second, 2*d.long)
-			return d.behave(ctx, "late by "+late.Round(time.Second).String(), func(a *pool.Agent) { a.Bucket.Hold(0.5, late) })
+		trouble("bucket slow", 1, link.Slow, 1),
+		trouble("bucket storms with 503s", 2, link.Storm, 0.7),
+		trouble("bucket loses answers to PUTs", 2, link.Deaf, 0.3),
+		trouble("bucket resets after the body", 2, link.Reset, 0.5),
+		trouble("bucket cuts GETs short", 1, link.Truncate, 0.5),
+		trouble("bucket turns bits of GETs", 1, link.Flip, 0.3),
+		{name: "bucket takes PUTs late", class: ofBucket, weight: 10, do: func(ctx context.Context, d *damage) error {
+			late, held := d.between(2*time.Second, d.late), d.done(link.Late)
+			err := d.behave(ctx, "late by "+late.Round(time.Second).String(), func(a *pool.Agent) { a.Bucket.Hold(0.5, late) })
+			if d.done(link.Late) > held {
+				d.did(outage)
+			}
+			return err
 		}},
-		{name: "bucket away", class: ofBucket, do: func(ctx context.Context, d *damage) error { return d.cutBucket(ctx, d.pool.Members()) }},
-		{name: "cut one from the bucket", class: ofBucket, do: func(ctx context.Context, d *damage) error {
+		{name: "bucket away", class: ofBucket, weight: 9, do: func(ctx context.Context, d *damage) error {
+			defer d.did(outage)
+			return d.cutBucket(ctx, d.pool.Members(), d.between(2*time.Second, 12*time.Second))
+		}},
+		{name: "bucket away for a minute", class: ofBucket, weight: 1, long: true, do: func(ctx context.Context, d *damage) error {
+			defer d.did(outage)
+			return d.cutBucket(ctx, d.pool.Members(), time.Minute)
+		}},
+		{name: "cut one from the bucket", class: ofBucket, weight: 6, do: func(ctx context.Context, d *damage) error {
 			a, err := d.agent()
 			if err != nil {
 				return err
 			}
-			return d.cutBucket(ctx, []*pool.Agent{a})
+			defer d.did(linkCut)
+			return d.cutBucket(ctx, []*pool.Agent{a}, d.between(2*time.Second, 12*time.Second))
 		}},
 	}
 }
 
 // trouble is a fault that a link makes.
-func trouble(name string, t link.Trouble, part float64) fault {
-	return fault{name: name, class: ofBucket, do: func(ctx context.Context, d *damage) error {
+func trouble(name string, weight int, t link.Trouble, part float64) fault {
+	return fault{name: name, class: ofBucket, weight: weight, do: func(ctx context.Context, d *damage) error {
 		return d.behave(ctx, "", func(a *pool.Agent) { a.Bucket.Do(t, part) })
 	}}
+}
+
+// done says how many requests of all agents met a trouble so far.
+func (d *damage) done(t link.Trouble) (n int) {
+	for _, a := range d.pool.Agents() {
+		n += a.Bucket.Done()[t]
+	}
+	return n
 }
 
 // behave makes trouble for some agents for a while.
@@ -54,8 +74,8 @@ func (d *damage) behave(ctx context.Context, more string, begin func(a *pool.Age
 }
 
 // cutBucket cuts agents from the bucket for a while, with resets or with silence.
-func (d *damage) cutBucket(ctx context.Context, agents []*pool.Agent) error {
-	t, silent := d.between(2*time.Second, d.long), d.rng.IntN(2) == 0
+func (d *damage) cutBucket(ctx context.Context, agents []*pool.Agent, t time.Duration) error {
+	silent := d.rng.IntN(2) == 0
 	d.tell(names(agents) + " for " + t.Round(100*time.Millisecond).String())
 	for _, a := range agents {
 		if silent {

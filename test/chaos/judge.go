@@ -17,8 +17,13 @@ import (
 	"github.com/odradek/odradek/test/chaos/traffic"
 )
 
-// windows is how many windows porcupine is given.
-const windows = 200
+// windows is how many windows porcupine is given: some for each minute of a long run.
+func windows(events []history.Event) int {
+	if len(events) == 0 {
+		return 0
+	}
+	return min(max(200, 20*int(events[len(events)-1].Start/time.Minute)), 1200)
+}
 
 // finish mends everything, lets the load run out, reads all from everybody and judges.
 func (r *run) finish() (bool, error) {
@@ -36,16 +41,12 @@ func (r *run) finish() (bool, error) {
 		r.fail("consumers: %v", err)
 		r.dump()
 	}
-	in := check.Input{Seed: r.o.seed, Windows: windows, ReadBack: r.traffic.ReadBack()}
+	in := check.Input{Seed: r.o.seed, ReadBack: r.traffic.ReadBack()}
 	var err error
 	if in.Final, err = r.readAll(); err != nil {
 		r.fail("in the end: %v", err)
 	}
 	r.traffic.Stop()
-	agents, err := r.tally()
-	if err != nil {
-		return false, err
-	}
 	for _, a := range r.pool.Agents() { // so that nothing is under way while the bucket is walked
 		if a.Running() {
 			if _, err := a.Terminate(stopTime); err != nil {
@@ -59,14 +60,27 @@ func (r *run) finish() (bool, error) {
 	if err := r.log.Close(); err != nil {
 		return false, err
 	}
-	in.Events = r.log.Events()
+	if in.Events, err = history.Load(r.history()); err != nil {
+		return false, err
+	}
+	in.Windows = windows(in.Events)
+	reached, err := r.tally(in.Events)
+	if err != nil {
+		return false, err
+	}
 	if err := save(r.o.dir, in, r.traffic.Notes()); err != nil {
 		return false, err
 	}
 	began := time.Now()
 	result := check.Check(in)
 	r.say("judged %d calls in %.1f s", len(in.Events), time.Since(began).Seconds())
-	r.print(agents, result)
+	t := r.totals(reached, result)
+	r.print(t, result)
+	if r.o.record != "" {
+		if err := record(r.o.record, t); err != nil {
+			return false, err
+		}
+	}
 	return result.Clean() && len(r.broken) == 0, nil
 }
 
@@ -189,7 +203,7 @@ func judgeAgain(dir string) int {
 	}
 	in := check.Input{
 		Events: events, Final: make(map[string]map[history.Partition][]history.Record), ReadBack: unlist(k.ReadBack), Takeovers: k.Takeovers,
-		Findings: k.Findings, Stored: make(map[history.Partition]int64), Seed: k.Seed, Windows: windows,
+		Findings: k.Findings, Stored: make(map[history.Partition]int64), Seed: k.Seed, Windows: windows(events),
 	}
 	for name, l := range k.Final {
 		in.Final[name] = unlist(l)

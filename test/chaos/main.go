@@ -27,6 +27,8 @@ type options struct {
 	keep    bool
 	judge   string
 	flags   string
+	record  string
+	sum     bool
 }
 
 func main() {
@@ -42,7 +44,12 @@ func main() {
 	flag.BoolVar(&o.keep, "keep", false, "keep the directory after a clean run too")
 	flag.StringVar(&o.judge, "judge", "", "judge what an earlier run left in a directory, and run nothing")
 	flag.StringVar(&o.flags, "flags", "", "more flags for each agent, separated by spaces")
+	flag.StringVar(&o.record, "record", "", "append what the run came to to a file, one line of JSON")
+	flag.BoolVar(&o.sum, "sum", false, "add up the runs that the files named behind it hold, and run nothing")
 	flag.Parse()
+	if o.sum {
+		os.Exit(sum(os.Stdout, flag.Args()))
+	}
 	if o.store != pool.MinIO && o.store != pool.Directory || o.agents < 1 || o.minutes <= 0 || o.rate < 1 || flag.NArg() > 0 {
 		fmt.Fprintln(os.Stderr, "chaos: see go doc ./test/chaos")
 		os.Exit(2)

@@ -38,27 +38,38 @@ type run struct {
 	rng     *rand.Rand
 	deck    *deck
 
-	mu     sync.Mutex // guards all below
-	broken []string   // what fails the run, besides what the checker says
-	done   map[string]int
-	away   []span // when Redis did not answer anybody
+	began   time.Time
+	commit  string
+	strikes int
+	faulty  time.Duration // from the first fault to the end of the last
+
+	mu       sync.Mutex // guards all below
+	broken   []string   // what fails the run, besides what the checker says
+	done     map[string]int
+	evidence map[evidence]int
+	silent   map[string][]float64 // seconds, by fault that came alone
+	away     []span               // when Redis did not answer anybody
 }
 
 // span is a time of the run.
 type span struct{ from, to time.Duration }
 
 func newRun(ctx context.Context, o options) *run {
-	return &run{o: o, ctx: ctx, t: harness.NewProgram(ctx, "chaos"), rng: rand.New(rand.NewPCG(o.seed, 2)), done: make(map[string]int)}
+	return &run{o: o, began: time.Now(), commit: commit(), ctx: ctx, t: harness.NewProgram(ctx, "chaos"), rng: rand.New(rand.NewPCG(o.seed, 2)), done: make(map[string]int),
+		evidence: make(map[evidence]int), silent: make(map[string][]float64)}
 }
+
+// history is the file that takes what clients saw.
+func (r *run) history() string { return filepath.Join(r.o.dir, "history.jsonl") }
 
 // run reports whether the run was clean.
 func (r *run) run() (bool, error) {
 	defer r.t.Close()
 	var err error
-	if r.deck, err = newDeck(r.o.seed, r.o.store, words(r.o.faults, ",")); err != nil {
+	if r.deck, err = newDeck(r.o.seed, allFaults(r.o.store, r.o.minutes), words(r.o.faults, ",")); err != nil {
 		return false, err
 	}
-	if r.log, err = history.Create(filepath.Join(r.o.dir, "history.jsonl")); err != nil {
+	if r.log, err = history.Spill(r.history()); err != nil {
 		return false, err
 	}
 	flags := append([]string{"--lease", r.o.lease.String(), "--wal-size", "64MiB", "--memory", "512MiB", "--pprof"}, words(r.o.flags, " ")...)
@@ -79,11 +90,13 @@ func (r *run) run() (bool, error) {
 		r.say("every partition has an ack after %.1f s", took.Seconds())
 	}
 	sleep(r.ctx, quietTime)
-	for end := time.Now().Add(time.Duration(r.o.minutes * float64(time.Minute))); time.Now().Before(end) && r.ctx.Err() == nil; {
+	began := time.Now()
+	for end := began.Add(time.Duration(r.o.minutes * float64(time.Minute))); time.Now().Before(end) && r.ctx.Err() == nil; {
 		if !r.strike() {
 			break
 		}
 	}
+	r.faulty = time.Since(began)
 	if r.ctx.Err() != nil {
 		r.traffic.Stop()
 		return false, r.ctx.Err()
@@ -102,34 +115,39 @@ func (r *run) targets() []traffic.Target {
 	return out
 }
 
-// strike does one fault or two and waits until every partition has an ack. It reports whether it came to that.
+// strike does one fault, alone or with others beside it, and waits until every partition has an ack. It reports whether it
+// came to that.
 func (r *run) strike() bool {
-	pair := r.log.Now() > time.Minute && r.rng.IntN(3) == 0 || len(r.done) > 1 && r.rng.IntN(3) == 0
-	faults := r.deck.deal(pair)
+	first, beside := r.draw()
 	watch := r.traffic.Watch()
+	defer watch.Close()
 	began := r.log.Now()
-	var striking sync.WaitGroup
+	var mu sync.Mutex
 	var what []string
-	for _, f := range faults {
-		d := &damage{
-			fault: f, pool: r.pool, rng: rand.New(rand.NewPCG(r.rng.Uint64(), 3)), lease: r.o.lease, long: 12 * time.Second,
+	damages := make([]*damage, 0, 1+len(beside))
+	for _, f := range append([]fault{first}, beside...) {
+		damages = append(damages, &damage{
+			fault: f, pool: r.pool, rng: rand.New(rand.NewPCG(r.rng.Uint64(), 3)), lease: r.o.lease, late: r.late(),
 			tell: func(target string) {
 				r.say("%-32s %s", f.name, target)
-				r.mu.Lock()
-				defer r.mu.Unlock()
+				mu.Lock()
+				defer mu.Unlock()
 				what = append(what, f.name+" "+target)
 			},
-		}
-		if r.o.minutes > 10 {
-			d.long = time.Minute
-		}
-		striking.Go(func() { r.suffer(d) })
+			did: r.did,
+		})
 	}
+	var striking sync.WaitGroup
+	striking.Go(func() { r.suffer(damages[0]) })
+	striking.Go(func() {
+		for _, d := range damages[1:] {
+			r.suffer(d)
+		}
+	})
 	striking.Wait()
 	over := r.log.Now()
 	text := strings.Join(what, " and ")
 	r.log.Add(history.Event{Kind: history.Fault, Start: began, End: over, Value: text})
-	defer watch.Close()
 	after := r.traffic.Watch()
 	defer after.Close()
 	took, err := after.Wait(r.ctx, recoverTime)
@@ -143,9 +161,44 @@ func (r *run) strike() bool {
 	r.log.Add(history.Event{Kind: history.Recovered, Start: began, End: over + took, Value: text})
 	r.say("  lasted %.1f s, acks on every partition %.1f s later; no partition was silent for longer than %.1f s", (over - began).Seconds(),
 		took.Seconds(), watch.Silence().Seconds())
-	sleep(r.ctx, time.Duration(500+r.rng.IntN(2500))*time.Millisecond)
+	if len(beside) == 0 {
+		r.mu.Lock()
+		r.silent[first.name] = append(r.silent[first.name], watch.Silence().Round(time.Millisecond).Seconds())
+		r.mu.Unlock()
+	}
+	sleep(r.ctx, time.Duration(300+r.rng.IntN(1200))*time.Millisecond)
 	r.watchOver()
 	return true
+}
+
+// draw gives the next fault, and those that happen one after the other while it does: none, one, or, if it takes a minute,
+// several.
+func (r *run) draw() (fault, []fault) {
+	r.strikes++
+	pair := r.rng.IntN(2) == 0 && r.strikes > 2
+	first := r.deck.next()
+	switch {
+	case first.long:
+		return first, r.deck.beside(first, 4+r.rng.IntN(4))
+	case pair:
+		return first, r.deck.beside(first, 1)
+	}
+	return first, nil
+}
+
+// late is how much later a held PUT lands at most.
+func (r *run) late() time.Duration {
+	if r.o.minutes < longRun {
+		return 20 * time.Second
+	}
+	return 2 * time.Minute
+}
+
+// did counts what was seen to have happened.
+func (r *run) did(kind evidence) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.evidence[kind]++
 }
 
 // suffer does one fault.

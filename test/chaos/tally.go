@@ -80,8 +80,8 @@ func readControl(ctx context.Context, store objectstore.Store) (controlLog, erro
 	return out, err
 }
 
-// tally gathers what the agents tell, while they run.
-func (r *run) tally() (reached, error) {
+// tally gathers what the agents printed and what the bucket holds. All agents have ended.
+func (r *run) tally(events []history.Event) (reached, error) {
 	store, err := r.pool.Bucket(r.ctx)
 	if err != nil {
 		return reached{}, err
@@ -101,7 +101,7 @@ func (r *run) tally() (reached, error) {
 			r.fail("%s reported a data race", a.Name)
 		}
 	}
-	for _, e := range r.log.Events() {
+	for _, e := range events {
 		if e.Kind != history.Produced || e.Outcome != history.OK {
 			continue
 		}
@@ -115,21 +115,42 @@ func (r *run) tally() (reached, error) {
 	return out, nil
 }
 
+// totals is what the run came to.
+func (r *run) totals(a reached, result check.Result) totals {
+	t := totals{
+		Began: r.began.UTC(), Commit: r.commit, Seed: r.o.seed, Store: r.o.store, Agents: r.o.agents, Lease: r.o.lease.String(), Rate: r.o.rate,
+		Only: r.o.faults, Minutes: r.faulty.Minutes(), Faults: r.done, Evidence: r.evidence, Silent: r.silent,
+		Reached: map[string]int{
+			"takeovers": a.takenOver, "restarts": a.restarted, "moves": a.moves, "recoveries": max(0, a.eras-1), "void control records": a.void,
+			"fenced journals": a.fenced, "acks while redis was away": a.ackedAway, "quarantined WALs": a.quarantined,
+		},
+	}
+	for _, b := range r.broken {
+		t.Broken = append(t.Broken, strings.SplitN(b, "\n", 2)[0])
+	}
+	t.judged(result)
+	return t
+}
+
 // print prints the counts and the judgement.
-func (r *run) print(a reached, result check.Result) {
+func (r *run) print(t totals, result check.Result) {
 	faults := 0
-	for _, n := range r.done {
+	for _, n := range t.Faults {
 		faults += n
 	}
-	fmt.Printf("\nfaults        %d\n", faults)
-	for _, name := range slices.Sorted(maps.Keys(r.done)) {
-		fmt.Printf("  %4d  %s\n", r.done[name], name)
+	fmt.Printf("\nfaults        %d in %.1f minutes\n", faults, t.Minutes)
+	for _, name := range slices.Sorted(maps.Keys(t.Faults)) {
+		fmt.Printf("  %4d  %s\n", t.Faults[name], name)
 	}
-	fmt.Printf("reached       takeovers %d, restarts %d, moves %d, eras %d, void control records %d, fenced journals %d, acks while redis was away %d, quarantined WALs %d\n",
-		a.takenOver, a.restarted, a.moves, a.eras, a.void, a.fenced, a.ackedAway, a.quarantined)
+	printEvidence(t.Evidence)
+	var parts []string
+	for _, what := range slices.Sorted(maps.Keys(t.Reached)) {
+		parts = append(parts, fmt.Sprintf("%s %d", what, t.Reached[what]))
+	}
+	fmt.Printf("reached       %s\n", strings.Join(parts, ", "))
 	printResult(result)
-	for _, b := range r.broken {
-		fmt.Printf("FAILED        %s\n", strings.SplitN(b, "\n", 2)[0])
+	for _, b := range t.Broken {
+		fmt.Printf("FAILED        %s\n", b)
 	}
 }
 

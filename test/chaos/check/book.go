@@ -19,8 +19,9 @@ type book struct {
 	in Input
 	r  *Result
 
-	deleted map[string]time.Duration // topics, with the beginning of the first attempt
-	sent    map[string]history.Event // Produced, by value
+	deleted map[string]time.Duration  // topics, with the beginning of the first attempt
+	sent    map[string]*history.Event // Produced, by value
+	led     map[history.Partition][]*history.Event
 	log     map[history.Partition][]history.Record
 	values  map[place]string // what was seen first at an offset
 	seen    map[place]string // and by whom, for messages
@@ -32,14 +33,17 @@ type book struct {
 // longest, and rule "agents" tells of the others.
 func newBook(in Input, r *Result) *book {
 	b := &book{
-		in: in, r: r, deleted: make(map[string]time.Duration), sent: make(map[string]history.Event),
-		log: make(map[history.Partition][]history.Record), values: make(map[place]string), seen: make(map[place]string),
+		in: in, r: r, deleted: make(map[string]time.Duration), sent: make(map[string]*history.Event),
+		led: make(map[history.Partition][]*history.Event), log: make(map[history.Partition][]history.Record), values: make(map[place]string), seen: make(map[place]string),
 		bounds: make(map[history.Partition]*bound),
 	}
-	for _, e := range in.Events {
+	for i := range in.Events {
+		e := &in.Events[i]
 		switch e.Kind {
 		case history.Produced:
 			b.sent[e.Value] = e
+		case history.Led:
+			b.led[e.Partition] = append(b.led[e.Partition], e)
 		case history.Deleted:
 			if first, ok := b.deleted[e.Topic]; !ok || e.Start < first {
 				b.deleted[e.Topic] = e.Start

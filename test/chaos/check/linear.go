@@ -83,7 +83,10 @@ func (b *book) window(p history.Partition, ends []history.Event) {
 		ops = append(ops, porcupine.Operation{ClientId: len(ops), Input: call{offset: e.Offset}, Call: int64(e.Start), Return: int64(e.End)})
 	}
 	for o := from; o < min(to, int64(len(log))); o++ {
-		e := b.sent[log[o].Value]
+		e, sent := b.sent[log[o].Value]
+		if !sent {
+			return // rule "invented" says so
+		}
 		returned := int64(e.End)
 		if e.Outcome != history.OK || e.Acks == 1 { // acks=1 is answered before the record is visible
 			returned = int64(history.Never)

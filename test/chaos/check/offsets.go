@@ -71,10 +71,10 @@ func (bd *bound) push(s step) {
 	}
 }
 
-// offset is what a group committed, or was told.
+// offset is what a group committed.
 type offset struct {
-	start, end time.Duration
-	value      int64
+	end   time.Duration
+	value int64
 }
 
 // commits checks rule "committed". A commit whose outcome nobody knows may land at any later time, so an old value is
@@ -84,14 +84,25 @@ func (b *book) commits() {
 		group string
 		p     history.Partition
 	}
-	acked, open, looked := make(map[key][]offset), make(map[key][]offset), make(map[key][]history.Event)
+	acked, looked := make(map[key][]offset), make(map[key][]history.Event)
+	type carried struct {
+		key
+		value int64
+	}
+	mine, open := make(map[carried]time.Duration), make(map[carried]time.Duration) // when the first commit of a value began
+	first := func(of map[carried]time.Duration, c carried, start time.Duration) {
+		if known, ok := of[c]; !ok || start < known {
+			of[c] = start
+		}
+	}
 	for _, e := range b.in.Events {
 		k := key{e.Group, e.Partition}
 		switch {
 		case e.Kind == history.Committed && e.Outcome == history.OK:
-			acked[k] = append(acked[k], offset{e.Start, e.End, e.Offset})
+			acked[k] = append(acked[k], offset{e.End, e.Offset})
+			first(mine, carried{k, e.Offset}, e.Start)
 		case e.Kind == history.Committed && e.Outcome == history.Unknown:
-			open[k] = append(open[k], offset{e.Start, e.End, e.Offset})
+			first(open, carried{k, e.Offset}, e.Start)
 		case e.Kind == history.Looked && e.Outcome == history.OK && !b.gone(e):
 			looked[k] = append(looked[k], e)
 		}
@@ -106,7 +117,8 @@ func (b *book) commits() {
 		}
 		known.sort()
 		for _, e := range answers {
-			late := slices.ContainsFunc(open[k], func(c offset) bool { return c.value == e.Offset && c.start < e.End })
+			began, late := open[carried{k, e.Offset}]
+			late = late && began < e.End
 			if last, ok := known.before(e.Start); ok && e.Offset < last.end {
 				if late {
 					b.r.Excused++
@@ -115,8 +127,8 @@ func (b *book) commits() {
 				b.r.violate("committed", "group %s, %s/%d: %s was told %d at %s; %d was known at %s (%s)", k.group, k.p.Topic, k.p.Index,
 					e.Client, e.Offset, when(e), last.end, seconds(last.known), last.why)
 			}
-			mine := slices.ContainsFunc(acked[k], func(c offset) bool { return c.value == e.Offset && c.start < e.End })
-			if e.Offset >= 0 && !late && !mine {
+			began, committed := mine[carried{k, e.Offset}]
+			if e.Offset >= 0 && !late && (!committed || began >= e.End) {
 				b.r.violate("committed", "group %s, %s/%d: %s was told %d at %s, which nobody committed", k.group, k.p.Topic, k.p.Index,
 					e.Client, e.Offset, when(e))
 			}

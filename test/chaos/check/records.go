@@ -103,8 +103,8 @@ func (b *book) excused(e history.Event) bool {
 			continue
 		}
 		known := false
-		for _, led := range b.in.Events {
-			if led.Kind == history.Led && led.Partition == e.Partition && led.Epoch >= t.Epoch && led.End < e.Start-zombieTime {
+		for _, led := range b.led[e.Partition] {
+			if led.Epoch >= t.Epoch && led.End < e.Start-zombieTime {
 				known = true
 				break
 			}
@@ -126,7 +126,7 @@ func (b *book) doubled() {
 				first[rec.Value] = rec.Offset
 				continue
 			}
-			if b.sent[rec.Value].Acks == 1 {
+			if e, sent := b.sent[rec.Value]; sent && e.Acks == 1 {
 				b.r.DoubledWithout++
 				continue
 			}

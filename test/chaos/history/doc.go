@@ -1,5 +1,5 @@
 // Package history is what the clients of a pool saw: one Event for each call, with its beginning, its end and its
-// outcome, in memory for the checker and in a file of JSON lines for people.
+// outcome, in memory, in a file of JSON lines, or in both.
 //
 //	log, _ := history.Create("history.jsonl")
 //	began := log.Now()

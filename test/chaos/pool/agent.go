@@ -42,11 +42,13 @@ func (a *Agent) Launch() {
 	a.process.Launch()
 }
 
-// Kill is SIGKILL.
-func (a *Agent) Kill() {
+// Kill is SIGKILL. It reports whether there was a process to kill.
+func (a *Agent) Kill() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	ran := a.process.Running()
 	a.process.Kill()
+	return ran
 }
 
 // Terminate is SIGTERM; it waits until the process is gone, or a limit is reached.
@@ -100,6 +102,13 @@ func (a *Agent) Up() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.process.Running() && !a.stopped
+}
+
+// Stopped reports whether the process lives and is stopped.
+func (a *Agent) Stopped() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.process.Running() && a.stopped
 }
 
 // Left reports whether the agent left for good.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -149,17 +150,58 @@ func (r *Redis) replica(ctx context.Context) (*servers.RedisServer, string, erro
 	return s, dir, err
 }
 
-// Failover makes a replica the master that stopped following some time ago: what was written since is lost.
-func (r *Redis) Failover(ctx context.Context, lag time.Duration) error {
+// Failover makes a replica the master that stopped following some time ago: what was written since is lost. It says how
+// many slots the agents had indexed in the old master that the new one knows nothing of.
+func (r *Redis) Failover(ctx context.Context, lag time.Duration) (lost int64, err error) {
 	s, dir, err := r.replica(ctx)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	sleep(ctx, lag)
 	old := r.server
+	had, err := r.indexed(ctx, old)
+	if err != nil {
+		return 0, err
+	}
+	has, err := r.indexed(ctx, s)
+	if err != nil {
+		return 0, err
+	}
 	r.become(s, dir)
 	old.Kill()
-	return nil
+	for journal, next := range had {
+		lost += max(0, next-has[journal])
+	}
+	return lost, nil
+}
+
+// indexed gives the next slot to index of each journal in each era, as docs/format/redis.md has it: of what the agents
+// were answered for, the part that grows with the records.
+func (r *Redis) indexed(ctx context.Context, s *servers.RedisServer) (map[string]int64, error) {
+	c := redis.NewClient(&redis.Options{Addr: s.Addr, MaxRetries: -1})
+	defer c.Close()
+	keys, err := c.Keys(ctx, "*:journals").Result()
+	if err != nil {
+		return nil, fmt.Errorf("redis keys: %w", err)
+	}
+	out := make(map[string]int64)
+	for _, key := range keys {
+		fields, err := c.HGetAll(ctx, key).Result()
+		if err != nil {
+			return nil, fmt.Errorf("redis hgetall %s: %w", key, err)
+		}
+		for journal, next := range fields {
+			if strings.Contains(journal, ":") {
+				continue // first slot, seal, slot of re-attachment
+			}
+			n, err := strconv.ParseInt(next, 10, 64)
+			if err != nil {
+				return nil, fmt.Errorf("redis %s, %s: %w", key, journal, err)
+			}
+			out[key+" "+journal] = n
+		}
+	}
+	return out, nil
 }
 
 // Split makes a second master that a half of the agents is sent to, and gives the function that ends it: all go to the
