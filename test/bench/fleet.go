@@ -101,10 +101,15 @@ func (fl *fleet) openBucket() error {
 			return err
 		}
 		fl.t.Cleanup(fl.bucket.Close)
-		fl.options.Bucket = strings.Replace(s.URL("bench"), strings.TrimPrefix(s.Endpoint, "http://"), fl.bucket.Addr, 1)
+		s.Endpoint = "http://" + fl.bucket.Addr
+		fl.options.Bucket = s.URL("bench")
 		fl.options.Env = s.Env()
 	default:
-		return fmt.Errorf("no store %q: file or minio", fl.flags.store)
+		if !strings.HasPrefix(fl.flags.store, "s3://") {
+			return fmt.Errorf("no store %q: file or minio", fl.flags.store)
+		}
+		fl.options.Bucket = fl.flags.store
+		fl.options.Env = []string{"AWS_ACCESS_KEY_ID=k", "AWS_SECRET_ACCESS_KEY=secretsecret"}
 	}
 	return nil
 }

@@ -42,8 +42,10 @@ func (p *process) stop() {
 }
 
 // cpu is what the process has used so far, from /proc.
-func (p *process) cpu() (user, system float64) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+func (p *process) cpu() (user, system float64) { return cpuOf(p.cmd.Process.Pid) }
+
+func cpuOf(pid int) (user, system float64) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0, 0
 	}
@@ -54,19 +56,7 @@ func (p *process) cpu() (user, system float64) {
 }
 
 // rss is the process's resident memory in MiB.
-func (p *process) rss() float64 {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
-	if err != nil {
-		return 0
-	}
-	for _, line := range strings.Split(string(b), "\n") {
-		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
-			kib, _ := strconv.ParseFloat(strings.Fields(rest)[0], 64)
-			return kib / 1024
-		}
-	}
-	return 0
-}
+func (p *process) rss() float64 { return residentMiB(p.cmd.Process.Pid) }
 
 // freeAddr finds a loopback address that nobody listens on.
 func freeAddr() string {

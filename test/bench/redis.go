@@ -10,6 +10,9 @@ import (
 	"github.com/odradek/odradek/test/harness"
 )
 
+// eraPause lies between two FLUSHALLs: eras at one identity of Redis wait for up to a minute after each other (R1).
+const eraPause = 61 * time.Second
+
 // figureRedisAway: what producers, consumers and groups notice of a Redis that hangs or is gone for a minute.
 func figureRedisAway(args []string) error {
 	f := newFleetFlags("redis-away", 30, 20*time.Millisecond)
@@ -129,6 +132,7 @@ type redisLost struct {
 	fl     *fleet
 	p      *pulse
 	killed time.Time
+	wiped  time.Time
 	next   int
 
 	opened, acked, silent map[string]samples // by kind
@@ -138,6 +142,9 @@ func (l *redisLost) round(kind string) error {
 	loss, kill := strings.CutSuffix(kind, "+kill")
 	if kill {
 		l.fl.sleep(massWindow - time.Since(l.killed))
+	}
+	if loss == "flush" {
+		l.fl.sleep(eraPause - time.Since(l.wiped))
 	}
 	if _, err := l.fl.balanced(); err != nil {
 		return err
@@ -154,6 +161,7 @@ func (l *redisLost) round(kind string) error {
 	}
 	switch loss {
 	case "flush":
+		l.wiped = time.Now()
 		if err := l.fl.flushRedis(); err != nil {
 			return err
 		}

@@ -68,8 +68,8 @@ func finish(fl *fleet, pulses ...*pulse) error {
 		}
 		v, err := p.check(fl)
 		fmt.Printf("  %s: %v; given up by the client: %v\n", p.topic, v, p.errors())
-		if err != nil || !v.clean() {
-			failed = fmt.Errorf("%s: %v: %w", p.topic, v, errOr(err, errUnclean))
+		if err != nil || !v.clean(p.retried) {
+			failed = errOr(failed, fmt.Errorf("%s: %v: %w", p.topic, v, errOr(err, errUnclean)))
 		}
 	}
 	return failed
