@@ -159,16 +159,22 @@ func compare(ctx context.Context, store objectstore.Store, key string, d Digest)
 	if err != nil {
 		return fmt.Errorf("compare %s: %w", key, err)
 	}
-	kind, have, err := ReadTrailer(tail)
-	switch {
-	case err != nil:
+	if _, have, err := ReadTrailer(tail); err == nil && have == d {
+		return nil
+	}
+	// What ends the journal, or the process, the whole object must say: a trailer does not show damage on its way.
+	whole, err := Read(ctx, store, key)
+	switch have := whole.Digest; {
+	case errors.Is(err, ErrCorrupt):
 		return fmt.Errorf("%s holds what is no slot (%w): %w", key, err, ErrFenced)
+	case err != nil:
+		return fmt.Errorf("compare: %w", err)
 	case have == d:
 		return nil
 	case have.Nonce == d.Nonce:
 		return fmt.Errorf("%s: length %d crc %08x, ours %d %08x: %w", key, have.Length, have.CRC32C, d.Length, d.CRC32C, ErrImpostor)
 	}
-	return fmt.Errorf("%s holds another's %s: %w", key, kind, ErrFenced)
+	return fmt.Errorf("%s holds another's %s: %w", key, whole.Kind, ErrFenced)
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

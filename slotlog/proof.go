@@ -87,10 +87,14 @@ func (w *Writer) checkSealed(ctx context.Context, slot topic.Slot) error {
 	w.mu.Lock()
 	ours := slot < w.next // given out: it may be our own body, whose answer is on its way
 	w.mu.Unlock()
-	if kind == Seal || !ours {
-		return w.fail(fmt.Errorf("%s holds another's %s: %w", key, kind, ErrFenced))
+	if kind != Seal && ours {
+		return nil
 	}
-	return nil
+	whole, err := Read(ctx, w.store, key) // a trailer alone does not show damage on its way
+	if err != nil || whole.Kind == Data && ours {
+		return err
+	}
+	return w.fail(fmt.Errorf("%s holds another's %s: %w", key, whole.Kind, ErrFenced))
 }
 
 func waitEither(ctx context.Context, changed <-chan struct{}, d time.Duration) error {

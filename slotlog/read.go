@@ -62,7 +62,8 @@ func there(ctx context.Context, store objectstore.Store, j topic.JournalID, s to
 	return err == nil, err
 }
 
-// readKind says what a slot that has an object holds.
+// readKind says what a slot that has an object holds. A trailer does not show damage on its way: that a journal ends here
+// is believed only when the whole object says so.
 func readKind(ctx context.Context, store objectstore.Store, key string) (Kind, error) {
 	var kind Kind
 	err := insist(ctx, lookTimeout, func(ctx context.Context) error {
@@ -72,8 +73,12 @@ func readKind(ctx context.Context, store objectstore.Store, key string) (Kind, e
 		}
 		return err
 	})
-	if err != nil {
+	switch {
+	case err != nil:
 		return 0, missing(key, err)
+	case kind == Seal:
+		e, err := Read(ctx, store, key)
+		return e.Kind, err
 	}
 	return kind, nil
 }

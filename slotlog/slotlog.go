@@ -40,6 +40,7 @@ type Writer struct {
 	moved   time.Time                // when end moved, or a slot was given out while none was in flight
 	err     error                    // why the journal is over; nothing counts from then on
 	changed chan struct{}            // closed and replaced whenever next, end, proved, heading or err changes
+	over    chan struct{}            // closed when err is set
 }
 
 type upload struct {
@@ -62,6 +63,7 @@ func NewWriter(store objectstore.Store, journal topic.JournalID, window int) *Wr
 		uploads: make(chan upload, window),
 		landed:  make(map[topic.Slot]time.Time),
 		changed: make(chan struct{}),
+		over:    make(chan struct{}),
 	}
 }
 
@@ -86,6 +88,8 @@ func (w *Writer) Run(ctx context.Context, counted func(end topic.Slot)) error {
 		select {
 		case <-ctx.Done():
 			return w.fail(fmt.Errorf("%w: %w", ErrClosed, context.Cause(ctx)))
+		case <-w.over: // a proof met the seal
+			return w.Err()
 		case u := <-w.uploads:
 			running++
 			go func() { outcomes <- w.upload(ctx, u) }()
@@ -219,6 +223,7 @@ func (w *Writer) fail(err error) error {
 	defer w.mu.Unlock()
 	if w.err == nil {
 		w.err = err
+		close(w.over)
 		w.wake()
 	}
 	return w.err

@@ -2,8 +2,10 @@ package slotlog
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"slices"
 	"sync"
 	"testing"
@@ -290,10 +292,11 @@ func TestLand_OwnNonceWithOtherBytesIsAnImpostor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memory.New()
 		ours := Freeze(Data, []byte("ours"))
-		clone := Freeze(Data, []byte("clone"))
-		trailer := clone.Body.Parts[len(clone.Body.Parts)-1]
-		copy(trailer[16:], ours.Digest.Nonce[:])
-		if err := store.Create(t.Context(), JournalKey(testJournal, 0), objectstore.NewBody(clone.Body.Parts...)); err != nil {
+		clone := slices.Concat(Freeze(Data, []byte("clone")).Body.Parts...)
+		copy(clone[len(clone)-TrailerSize+16:], ours.Digest.Nonce[:])
+		crc := len(clone) - 4
+		binary.BigEndian.PutUint32(clone[crc:], crc32.Checksum(clone[:crc], castagnoli))
+		if err := store.Create(t.Context(), JournalKey(testJournal, 0), objectstore.NewBody(clone)); err != nil {
 			t.Fatal(err)
 		}
 		w := write(t, store, 1)
