@@ -95,7 +95,11 @@ func (r *run) readAll() (map[string]map[history.Partition][]history.Record, erro
 	if err != nil {
 		return nil, err
 	}
-	return traffic.ReadAll(r.ctx, r.targets(), ends, readTime)
+	limit := readTime
+	for _, end := range ends {
+		limit += time.Duration(end) * readRecord
+	}
+	return traffic.ReadAll(r.ctx, r.targets(), ends, limit)
 }
 
 // walk reads the bucket as `odradek verify` does.

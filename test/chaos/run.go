@@ -17,10 +17,11 @@ import (
 )
 
 const (
-	recoverTime = 90 * time.Second // until every partition has an ack after a fault is over
+	recoverTime = 3 * time.Minute  // until every partition has an ack after a fault is over
 	settleTime  = 2 * time.Minute  // until everything that was sent is answered in the end
 	drainTime   = 2 * time.Minute  // until consumers were handed everything
-	readTime    = 2 * time.Minute  // until an agent has served everything
+	readTime    = 2 * time.Minute  // until an agent has served everything,
+	readRecord  = time.Millisecond // and so much more for each record
 	quietTime   = 4 * time.Second  // of load before the first fault, and after the last
 )
 

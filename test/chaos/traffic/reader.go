@@ -99,51 +99,78 @@ func (r *Reader) Fetch(ctx context.Context, asks []Ask, bytes int32) ([]Answer, 
 	return out, nil
 }
 
+// How ReadTo asks: for all partitions at once, since an object of the bucket holds records of many, and for so little of
+// each that an agent that has none of it in memory answers in time.
+const (
+	readBytes   = 64 << 10 // of a partition in one answer
+	readAskTime = 20 * time.Second
+)
+
 // ReadTo reads partitions from offset 0 up to their ends. What the agent did not serve before the limit is left out, and
 // the error says why.
 func (r *Reader) ReadTo(ctx context.Context, ends map[history.Partition]int64, limit time.Duration) (map[history.Partition][]history.Record, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	out := make(map[history.Partition][]history.Record)
-	var errs []error
-	for _, p := range slices.SortedFunc(maps.Keys(ends), compare) {
-		records, err := r.readOne(ctx, p, ends[p])
-		if err != nil {
-			errs = append(errs, err)
+	out, last := make(map[history.Partition][]history.Record), make(map[history.Partition]error)
+	for p := range ends {
+		out[p] = []history.Record{}
+	}
+	for {
+		var asks []Ask
+		for _, p := range slices.SortedFunc(maps.Keys(ends), compare) {
+			if from := next(out[p]); from < ends[p] {
+				asks = append(asks, Ask{p, from})
+			}
 		}
-		if err == nil || len(records) > 0 {
-			out[p] = records
+		if len(asks) == 0 {
+			return out, nil
+		}
+		if ctx.Err() != nil {
+			return out, r.unread(ctx, asks, ends, last, out)
+		}
+		ask, cancel := context.WithTimeout(ctx, readAskTime)
+		answers, err := r.Fetch(ask, asks, readBytes)
+		cancel()
+		if err != nil {
+			for _, a := range asks {
+				last[a.Partition] = err
+			}
+		}
+		more := false
+		for _, a := range answers {
+			switch last[a.Partition] = a.Err; {
+			case a.Err != nil:
+			case !a.Served:
+				last[a.Partition] = errors.New("named another agent to read from")
+			case len(a.Records) > 0:
+				out[a.Partition], more = append(out[a.Partition], a.Records...), true
+			}
+		}
+		if !more {
+			wait(ctx, 100*time.Millisecond)
 		}
 	}
-	return out, errors.Join(errs...)
 }
 
-func (r *Reader) readOne(ctx context.Context, p history.Partition, end int64) ([]history.Record, error) {
-	records := []history.Record{}
-	var last error
-	for from := int64(0); from < end; {
-		if ctx.Err() != nil {
-			return records, fmt.Errorf("%s: %s/%d at %d of %d: %w", r.target.Name, p.Topic, p.Index, from, end, errors.Join(ctx.Err(), last))
-		}
-		ask, cancel := context.WithTimeout(ctx, 5*time.Second)
-		answers, err := r.Fetch(ask, []Ask{{p, from}}, 4<<20)
-		cancel()
-		if err == nil && len(answers) == 1 {
-			a := answers[0]
-			err = a.Err
-			if err == nil && !a.Served {
-				err = errors.New("named another agent to read from")
-			}
-			if err == nil && len(a.Records) > 0 {
-				records = append(records, a.Records...)
-				from = a.Records[len(a.Records)-1].Offset + 1
-				continue
-			}
-		}
-		last = err
-		wait(ctx, 100*time.Millisecond)
+// next is the offset behind records.
+func next(records []history.Record) int64 {
+	if len(records) == 0 {
+		return 0
 	}
-	return records, nil
+	return records[len(records)-1].Offset + 1
+}
+
+// unread tells what an agent did not serve, and takes partitions of which it served nothing out.
+func (r *Reader) unread(ctx context.Context, asks []Ask, ends map[history.Partition]int64, last map[history.Partition]error, out map[history.Partition][]history.Record) error {
+	var errs []error
+	for _, a := range asks {
+		errs = append(errs, fmt.Errorf("%s: %s/%d at %d of %d: %w", r.target.Name, a.Topic, a.Index, a.From, ends[a.Partition],
+			errors.Join(ctx.Err(), last[a.Partition])))
+		if a.From == 0 {
+			delete(out, a.Partition)
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func compare(x, y history.Partition) int {
