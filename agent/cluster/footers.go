@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/odradek/odradek/objectstore"
 	"github.com/odradek/odradek/segment"
@@ -16,10 +17,26 @@ const (
 	summaryReads = 16        // footers that stand for 64 slots asked for at once: each may hold MaxRecentBytes
 	footerTail   = 64 << 10  // what one GET of a footer brings: most footers whole
 	summaryTail  = 256 << 10 // and most of those with a summary
+	footerTries  = 5         // of one that comes damaged
+	footerPause  = 50 * time.Millisecond
 )
 
-// readFooter reads the footer of a slot that counts.
+// readFooter reads the footer of a slot that counts. What was damaged on its way is asked for again (C2): the footers of a
+// whole log must not be unreadable for one bad answer.
 func readFooter(ctx context.Context, store objectstore.Store, j topic.JournalID, slot topic.Slot) (segment.Footer, error) {
+	for wait, try := footerPause, 1; ; wait, try = 2*wait, try+1 {
+		f, came, err := readFooterOnce(ctx, store, j, slot)
+		if err == nil || !came || try == footerTries {
+			return f, err
+		}
+		if err := rest(ctx, wait); err != nil {
+			return segment.Footer{}, err
+		}
+	}
+}
+
+// readFooterOnce is readFooter for one answer. came says that there was one: an error is about its bytes then.
+func readFooterOnce(ctx context.Context, store objectstore.Store, j topic.JournalID, slot topic.Slot) (f segment.Footer, came bool, err error) {
 	key := slotlog.JournalKey(j, slot)
 	want := int64(footerTail)
 	if slot%segment.SummaryEvery == segment.SummaryEvery-1 {
@@ -28,14 +45,14 @@ func readFooter(ctx context.Context, store objectstore.Store, j topic.JournalID,
 	for {
 		tail, err := slotlog.Tail(ctx, store, key, want)
 		if err != nil {
-			return segment.Footer{}, fmt.Errorf("footer: %w", err)
+			return segment.Footer{}, false, fmt.Errorf("footer: %w", err)
 		}
 		kind, d, err := slotlog.ReadTrailer(tail)
 		if err == nil && kind != slotlog.Data {
-			err = fmt.Errorf("a %s where data counts: %w", kind, slotlog.ErrCorrupt)
+			err = errSealed
 		}
 		if err != nil {
-			return segment.Footer{}, fmt.Errorf("%s: %w", key, err)
+			return segment.Footer{}, true, fmt.Errorf("%s: %w", key, err)
 		}
 		f, err := segment.ReadFooter(tail[:len(tail)-slotlog.TrailerSize], d.Length-slotlog.TrailerSize)
 		var short *segment.ShortError
@@ -47,9 +64,9 @@ func readFooter(ctx context.Context, store objectstore.Store, j topic.JournalID,
 			err = f.At(j, slot)
 		}
 		if err != nil {
-			return segment.Footer{}, fmt.Errorf("%s: %w", key, err)
+			return segment.Footer{}, true, fmt.Errorf("%s: %w", key, err)
 		}
-		return f, nil
+		return f, true, nil
 	}
 }
 

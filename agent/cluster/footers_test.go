@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/odradek/odradek/objectstore"
+	"github.com/odradek/odradek/objectstore/faulty"
 	"github.com/odradek/odradek/objectstore/memory"
 	"github.com/odradek/odradek/recordbatch"
 	"github.com/odradek/odradek/segment"
@@ -147,4 +149,73 @@ func TestSlots_StopAtTheFirstError(t *testing.T) {
 	if err := e.slots(t.Context(), oldJournal, 60, 80, func(segment.SlotExtents) error { return nil }); !errors.Is(err, slotlog.ErrHole) {
 		t.Errorf("behind the end: %v", err)
 	}
+}
+
+// A footer that comes cut short or with a byte changed is read again; one that is damaged in the bucket is an error.
+func TestReadFooter_DamagedOnItsWayIsReadAgain(t *testing.T) {
+	whole := memory.New()
+	writeJournal(t, whole, 1, nil)
+	want, err := readFooter(t.Context(), whole, oldJournal, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	object, err := whole.Get(t.Context(), slotlog.JournalKey(oldJournal, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	harmless := 0
+	for at := range len(object) {
+		for name, mangle := range map[string]func([]byte) []byte{"flipped": faulty.FlipBit(at), "cut short": faulty.Truncate(at)} {
+			synctest.Test(t, func(t *testing.T) {
+				store := faulty.New(whole, faulty.NthOf(objectstore.KindGetRange, 1, faulty.Fault{Mangle: mangle}))
+				got, err := readFooter(t.Context(), store, oldJournal, 0)
+				if diff := cmp.Diff(want, got); err != nil || diff != "" {
+					t.Fatalf("%s at %d: %v, %s", name, at, err, diff)
+				}
+				if len(store.Calls()) == 1 {
+					harmless++ // no byte of the footer
+				}
+			})
+		}
+	}
+	if harmless >= len(object) {
+		t.Errorf("%d of %d times nothing was asked for again", harmless, 2*len(object))
+	}
+	synctest.Test(t, func(t *testing.T) {
+		bad := faulty.New(whole, func(faulty.Call) faulty.Fault { return faulty.Fault{Mangle: faulty.FlipBit(-slotlog.TrailerSize - 1)} })
+		if _, err := readFooter(t.Context(), bad, oldJournal, 0); err == nil || len(bad.Calls()) != footerTries {
+			t.Errorf("always damaged: %v after %d reads", err, len(bad.Calls()))
+		}
+	})
+}
+
+// A footer that came damaged is asked for again, wherever the damage is; what is damaged in the bucket is told.
+func TestReadFooter_DamagedOnItsWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		below := memory.New()
+		writeJournal(t, below, 1, nil)
+		key := slotlog.JournalKey(oldJournal, 0)
+		whole, err := below.Get(t.Context(), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := readFooter(t.Context(), below, oldJournal, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for bit := 8 * (len(whole) - slotlog.TrailerSize - 40); bit < 8*(len(whole)-4); bit += 9 { // footer and trailer
+			store := faulty.New(below, faulty.NthOf(objectstore.KindGetRange, 1, faulty.Fault{Mangle: faulty.FlipBit(bit)}))
+			got, err := readFooter(t.Context(), store, oldJournal, 0)
+			if err != nil {
+				t.Fatalf("bit %d: %v", bit, err)
+			}
+			if diff := cmp.Diff(want, got); diff != "" && bit/8 < len(whole)-slotlog.TrailerSize {
+				t.Fatalf("bit %d: %s", bit, diff)
+			}
+		}
+		always := faulty.New(below, func(c faulty.Call) faulty.Fault { return faulty.Fault{Mangle: faulty.FlipBit(8 * (len(whole) - 60))} })
+		if _, err := readFooter(t.Context(), always, oldJournal, 0); !errors.Is(err, segment.ErrCorrupt) {
+			t.Errorf("damaged in the bucket: %v, want segment.ErrCorrupt", err)
+		}
+	})
 }
