@@ -178,6 +178,25 @@ func TestEpochs_ANewerOneReadsTheControlLogOnce(t *testing.T) {
 	})
 }
 
+// Who does not own a partition knows one thing about it: who does. Clients follow that hint.
+func TestEpochs_AnOlderOneElsewhereIsSentToTheOwner(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker(nil)
+		b.others()
+		events := b.AddTopic("events", 1, nil)
+		b.ownedBy(8, 5)
+		for _, got := range epochAsked(t, b, events, 4) {
+			wantCode(t, "older", got, kerr.NotLeaderForPartition)
+		}
+		ft := fetchTopic(events, 0)
+		ft.Partitions[0].CurrentLeaderEpoch = 4
+		resp := ask[*kmsg.FetchResponse](t, b, 16, fetch(ft))
+		if l := resp.Topics[0].Partitions[0].CurrentLeader; l.LeaderID != 8 || l.LeaderEpoch != 5 || len(resp.Brokers) != 1 {
+			t.Errorf("hint %+v at %+v", l, resp.Brokers)
+		}
+	})
+}
+
 func TestEpochs_OneReadServesAllThatWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBroker(nil)

@@ -29,12 +29,16 @@ func findTopic(s State, byID bool, id topic.ID, name string) (Topic, int16) {
 }
 
 // checkEpoch compares the partition epoch that a client knows with ours: the code for an older or a newer one, 0 when
-// they agree or the client knows none, which it says by -1.
-func checkEpoch(s State, p topic.Partition, current int32) int16 {
+// they agree or the client knows none, which it says by -1. Only the owner calls an epoch old. Elsewhere a client is sent
+// to the owner (O2): there are clients that follow a hint with NOT_LEADER_OR_FOLLOWER only, and look for the owner by
+// themselves after FENCED_LEADER_EPOCH.
+func checkEpoch(s State, self int32, p topic.Partition, current int32) int16 {
 	owner, ok := s.Owner(p)
 	switch {
 	case current == -1 || !ok:
 		return 0
+	case current < int32(owner.Epoch) && owner.NodeID != self:
+		return kerr.NotLeaderForPartition.Code
 	case current < int32(owner.Epoch):
 		return kerr.FencedLeaderEpoch.Code
 	case current > int32(owner.Epoch):
@@ -60,7 +64,7 @@ func (l *locator) find(ctx context.Context, t Topic, code int16, index, current 
 	case index < 0 || index >= t.Partitions:
 		return id, kerr.UnknownTopicOrPartition.Code
 	}
-	code = checkEpoch(l.state, id, current)
+	code = checkEpoch(l.state, l.rt.Cluster.NodeID(), id, current)
 	if code != kerr.UnknownLeaderEpoch.Code || l.read {
 		return id, code
 	}
@@ -69,7 +73,7 @@ func (l *locator) find(ctx context.Context, t Topic, code int16, index, current 
 		return id, code // retriable, and this agent knows no better
 	}
 	l.state = l.rt.Cluster.State()
-	return id, checkEpoch(l.state, id, current)
+	return id, checkEpoch(l.state, l.rt.Cluster.NodeID(), id, current)
 }
 
 const (
