@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -33,6 +34,7 @@ type pulse struct {
 	open   sync.WaitGroup // records under way
 
 	mu     sync.Mutex // guards all below
+	random *rand.ChaCha8
 	parts  []beatOf
 	failed map[string]int // records that a client gave up, by error
 }
@@ -63,14 +65,14 @@ type pulseConfig struct {
 }
 
 func startPulse(fl *fleet, c pulseConfig) (*pulse, error) {
-	p := &pulse{topic: c.topic, every: c.every, size: max(8, c.size), most: c.open, retried: c.retried, parts: make([]beatOf, c.partitions), failed: make(map[string]int)}
+	p := &pulse{topic: c.topic, every: c.every, size: max(8, c.size), most: c.open, retried: c.retried, parts: make([]beatOf, c.partitions), failed: make(map[string]int), random: rand.NewChaCha8([32]byte{7})}
 	if p.most == 0 {
 		p.most = pulseOpen
 	}
 	for range max(1, c.writers) {
 		client, err := fl.client(append([]kgo.Opt{
 			kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.DefaultProduceTopic(c.topic), kgo.ProducerLinger(0),
-			kgo.MaxBufferedRecords(1 << 20),
+			kgo.MaxBufferedRecords(1 << 20), kgo.ProducerBatchCompression(kgo.NoCompression()),
 		}, c.opts...)...)
 		if err != nil {
 			return nil, err
@@ -134,6 +136,7 @@ func (p *pulse) send(i int32) {
 	b.open++
 	b.sent++
 	value := make([]byte, p.size)
+	p.random.Read(value) // nothing that compresses
 	number := b.sent
 	binary.BigEndian.PutUint64(value, number)
 	sent := time.Now()
