@@ -49,7 +49,7 @@ func readFooterOnce(ctx context.Context, store objectstore.Store, j topic.Journa
 		}
 		kind, d, err := slotlog.ReadTrailer(tail)
 		if err == nil && kind != slotlog.Data {
-			err = errSealed
+			err = fmt.Errorf("a %s where data counts: %w", kind, slotlog.ErrCorrupt)
 		}
 		if err != nil {
 			return segment.Footer{}, true, fmt.Errorf("%s: %w", key, err)

@@ -188,34 +188,3 @@ func TestReadFooter_DamagedOnItsWayIsReadAgain(t *testing.T) {
 		}
 	})
 }
-
-// A footer that came damaged is asked for again, wherever the damage is; what is damaged in the bucket is told.
-func TestReadFooter_DamagedOnItsWay(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		below := memory.New()
-		writeJournal(t, below, 1, nil)
-		key := slotlog.JournalKey(oldJournal, 0)
-		whole, err := below.Get(t.Context(), key)
-		if err != nil {
-			t.Fatal(err)
-		}
-		want, err := readFooter(t.Context(), below, oldJournal, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for bit := 8 * (len(whole) - slotlog.TrailerSize - 40); bit < 8*(len(whole)-4); bit += 9 { // footer and trailer
-			store := faulty.New(below, faulty.NthOf(objectstore.KindGetRange, 1, faulty.Fault{Mangle: faulty.FlipBit(bit)}))
-			got, err := readFooter(t.Context(), store, oldJournal, 0)
-			if err != nil {
-				t.Fatalf("bit %d: %v", bit, err)
-			}
-			if diff := cmp.Diff(want, got); diff != "" && bit/8 < len(whole)-slotlog.TrailerSize {
-				t.Fatalf("bit %d: %s", bit, diff)
-			}
-		}
-		always := faulty.New(below, func(c faulty.Call) faulty.Fault { return faulty.Fault{Mangle: faulty.FlipBit(8 * (len(whole) - 60))} })
-		if _, err := readFooter(t.Context(), always, oldJournal, 0); !errors.Is(err, segment.ErrCorrupt) {
-			t.Errorf("damaged in the bucket: %v, want segment.ErrCorrupt", err)
-		}
-	})
-}
