@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"sync"
 	"time"
 
 	"github.com/odradek/odradek/objectstore"
@@ -33,6 +34,9 @@ const (
 	overdue        = 3 * time.Second  // and some more for many bytes: then a PUT is thought lost, and a second one is sent in any case
 	attemptTimeout = 15 * time.Second // of one PUT, and some more for many bytes; the next attempt sends the same bytes
 	slowestLink    = 1 << 20          // bytes a second that a PUT is given time for
+	lookAgain      = time.Second      // between two looks at the key of a PUT that is overdue
+	lookPatience   = 2 * time.Second
+	mostAtOnce     = 4 // PUTs of one body under way
 )
 
 // hedger says when a second PUT of the same bytes may be sent beside a late first one.
@@ -61,7 +65,7 @@ type Control interface {
 // was decided on, from a machine that slept, say. It is signed anew only after the control log was read to its end,
 // without c never, and while c is stale nothing is sent at all (O3).
 func land(ctx context.Context, store objectstore.Store, key string, f Frozen, h hedger, c Control) error {
-	wait := firstRetry
+	wait, failed := firstRetry, false
 	var told time.Time
 	for signed := time.Now().Round(0); ; { // by the wall clock, which goes on while a machine sleeps
 		age := time.Now().Round(0).Sub(signed)
@@ -76,7 +80,7 @@ func land(ctx context.Context, store objectstore.Store, key string, f Frozen, h 
 			}
 		}
 		if err == nil {
-			err = attempt(objectstore.WithSigningTime(ctx, signed), store, key, f, h)
+			err = attempt(objectstore.WithSigningTime(ctx, signed), store, key, f, h, failed)
 		}
 		if errors.Is(err, objectstore.ErrExists) {
 			err = compare(ctx, store, key, f.Digest)
@@ -97,18 +101,23 @@ func land(ctx context.Context, store objectstore.Store, key string, f Frozen, h 
 		if err := sleep(ctx, wait/2+rand.N(wait)); err != nil {
 			return fmt.Errorf("create %s: %w", key, err)
 		}
-		wait = min(2*wait, lastRetry)
+		wait, failed = min(2*wait, lastRetry), true
 	}
 }
 
 // attempt sends one PUT, and a second one beside it when the first is late and the budget allows it, or so late that it
-// may be lost: everything behind the slot waits for it. It returns the first decisive answer, or an error when all were
-// sent in vain, and waits for every PUT it sent before it returns.
-func attempt(ctx context.Context, store objectstore.Store, key string, f Frozen, h hedger) error {
+// may be lost: everything behind the slot waits for it. While it is overdue the key is looked at, and when the store
+// answers again that did not, the body is sent once more: what went out before may hang for long. It returns the first
+// decisive answer, or an error when all were sent in vain, and waits for every call it made before it returns. failed says
+// that an attempt before this one was in vain.
+func attempt(ctx context.Context, store objectstore.Store, key string, f Frozen, h hedger, failed bool) error {
 	transfer := time.Duration(f.Body.Size) * time.Second / slowestLink
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout+transfer)
-	defer cancel()
-	answers, sent, hedged := make(chan error, 2), time.Now(), false
+	var looking sync.WaitGroup
+	defer func() { cancel(); looking.Wait() }()
+	sightings := make(chan sighting)
+	looking.Go(func() { look(ctx, store, key, failed, sightings) })
+	answers, sent, hedged := make(chan error, mostAtOnce), time.Now(), false
 	put := func() { answers <- store.Create(ctx, key, f.Body) }
 	go put()
 	running := 1
@@ -122,6 +131,10 @@ func attempt(ctx context.Context, store objectstore.Store, key string, f Frozen,
 	}
 	var decided bool
 	var result error
+	decide := func(err error) {
+		decided, result = true, err
+		cancel()
+	}
 	for running > 0 {
 		select {
 		case <-late.C:
@@ -132,25 +145,65 @@ func attempt(ctx context.Context, store objectstore.Store, key string, f Frozen,
 			if !decided && !hedged {
 				again()
 			}
+		case seen := <-sightings:
+			switch {
+			case decided:
+			case seen == keyIsThere:
+				decide(fmt.Errorf("%s was seen: %w", key, objectstore.ErrExists))
+			case running < mostAtOnce:
+				again()
+			}
 		case err := <-answers:
 			running--
 			switch {
+			case decided: // what was decided first stands
 			case err == nil:
 				if !hedged {
 					h.Note(time.Since(sent))
 				}
-				decided, result = true, nil
-				cancel()
-			case decided: // what was decided first stands
+				decide(nil)
 			case errors.Is(err, objectstore.ErrExists):
-				decided, result = true, err
-				cancel()
+				decide(err)
 			default:
 				result = err
 			}
 		}
 	}
 	return result
+}
+
+// sighting is what a look at an overdue key found out.
+type sighting int
+
+const (
+	keyIsThere  sighting = iota + 1 // the answer to a PUT was lost
+	storeIsBack                     // it answers, and did not at the look before
+)
+
+// look asks for the key until ctx ends, once it is overdue, and tells what it sees. away says that the store did not
+// answer before.
+func look(ctx context.Context, store objectstore.Store, key string, away bool, tell chan<- sighting) {
+	for wait := overdue; sleep(ctx, wait) == nil; wait = lookAgain {
+		limited, cancel := context.WithTimeout(ctx, lookPatience)
+		_, err := store.Head(limited, key)
+		cancel()
+		var seen sighting
+		switch {
+		case err == nil:
+			seen = keyIsThere
+		case !errors.Is(err, objectstore.ErrNotFound):
+			away = true
+			continue
+		case away:
+			away, seen = false, storeIsBack
+		default:
+			continue
+		}
+		select {
+		case tell <- seen:
+		case <-ctx.Done():
+		}
+	}
 }
 
 // compare reads what key holds and says whether it is the body d names.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -112,4 +113,105 @@ func TestDecide_GivesUpWhatMayNotBeSignedAnew(t *testing.T) {
 			t.Errorf("seal: %v, want ErrLate", err)
 		}
 	})
+}
+
+// An answer that got lost is not waited for: the key is looked at, and there the body is.
+func TestLand_LostAnswersAreSeen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		store := &deaf{Store: memory.New(), until: began.Add(time.Hour)}
+		storeOne(t, store, nil)
+		if took := time.Since(began); took > overdue+lookAgain {
+			t.Errorf("stored after %v", took)
+		}
+	})
+}
+
+// A bucket that swallowed everything for a while is sent the bytes again as soon as it answers: what went out before may
+// hang for long.
+func TestLand_GoesOnSoonAfterAnOutage(t *testing.T) {
+	for _, outage := range []time.Duration{4 * time.Second, 13 * time.Second, time.Minute, 20 * time.Minute} {
+		synctest.Test(t, func(t *testing.T) {
+			began := time.Now()
+			store := &swallowing{Store: memory.New(), until: began.Add(outage)}
+			storeOne(t, store, &control{began: began})
+			if took := time.Since(began); took > outage+lookPatience+lookAgain {
+				t.Errorf("stored %v after an outage of %v", took-outage, outage)
+			}
+			if most := int(outage/overdue) + mostAtOnce; int(store.puts.Load()) > most {
+				t.Errorf("%d PUTs in an outage of %v, want at most %d", store.puts.Load(), outage, most)
+			}
+		})
+	}
+}
+
+// A PUT that takes its time while the bucket answers looks is sent no more than twice.
+func TestLand_SlowIsNotLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &slow{Store: memory.New(), takes: attemptTimeout - time.Second}
+		storeOne(t, store, nil)
+		if n := store.puts.Load(); n != 2 {
+			t.Errorf("%d PUTs", n)
+		}
+	})
+}
+
+// deaf is a store that takes PUTs and whose answers do not come, until some time.
+type deaf struct {
+	objectstore.Store
+	until time.Time
+}
+
+func (s *deaf) Create(ctx context.Context, key string, body objectstore.Body) error {
+	err := s.Store.Create(ctx, key, body)
+	if time.Now().Before(s.until) {
+		<-ctx.Done()
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// swallowing is a store that lets all calls hang that come before some time.
+type swallowing struct {
+	objectstore.Store
+	until time.Time
+	puts  atomic.Int32
+}
+
+func (s *swallowing) hang(ctx context.Context) error {
+	if time.Now().Before(s.until) {
+		<-ctx.Done()
+		return context.Cause(ctx)
+	}
+	return nil
+}
+
+func (s *swallowing) Create(ctx context.Context, key string, body objectstore.Body) error {
+	s.puts.Add(1)
+	if err := s.hang(ctx); err != nil {
+		return err
+	}
+	return s.Store.Create(ctx, key, body)
+}
+
+func (s *swallowing) Head(ctx context.Context, key string) (objectstore.Info, error) {
+	if err := s.hang(ctx); err != nil {
+		return objectstore.Info{}, err
+	}
+	return s.Store.Head(ctx, key)
+}
+
+// slow is a store whose PUTs take their time.
+type slow struct {
+	objectstore.Store
+	takes time.Duration
+	puts  atomic.Int32
+}
+
+func (s *slow) Create(ctx context.Context, key string, body objectstore.Body) error {
+	s.puts.Add(1)
+	if err := sleep(ctx, s.takes); err != nil {
+		return err
+	}
+	return s.Store.Create(ctx, key, body)
 }

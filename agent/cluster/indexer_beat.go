@@ -9,14 +9,11 @@ import (
 	"time"
 
 	"github.com/odradek/odradek/metadata"
-	"github.com/odradek/odradek/objectstore"
-	"github.com/odradek/odradek/slotlog"
 )
 
 const (
 	beatsPerLease = 5                // one may be lost, and one late, and nobody notices
 	stuckPut      = 15 * time.Second // an owner whose oldest slot is in flight for longer stops its heartbeat (F1)
-	stuckMost     = time.Minute      // and so it does at last if it cannot reach the bucket at all: others may
 )
 
 // beating is what the goroutine that keeps the index and the one that beats tell each other. Safe for concurrent use.
@@ -42,7 +39,7 @@ func (e *Engine) beat(ctx context.Context) {
 	tick := time.NewTicker(e.beatInterval())
 	defer tick.Stop()
 	for {
-		if pin := e.beating.pinned(); pin != nil && !e.left() && !e.stuck(ctx) {
+		if pin := e.beating.pinned(); pin != nil && !e.left() && !e.stuck() {
 			e.beatOnce(ctx, *pin)
 		}
 		select {
@@ -77,18 +74,6 @@ func (e *Engine) left() bool {
 	return ok && mine.Sealed && e.leaving.Load()
 }
 
-// stuck says that this agent cannot store what it took, and is better replaced (F1). While it cannot reach the bucket at
-// all it may be that nobody can: so it waits longer. Those who would judge it do not while their own bucket is away.
-func (e *Engine) stuck(ctx context.Context) bool {
-	if e.cfg.Stuck == nil {
-		return false
-	}
-	stuck := e.cfg.Stuck()
-	if stuck < stuckPut || stuck >= stuckMost {
-		return stuck >= stuckMost
-	}
-	ctx, cancel := context.WithTimeout(ctx, e.beatInterval())
-	defer cancel()
-	_, err := e.store.Head(ctx, slotlog.ControlKey(0))
-	return err == nil || errors.Is(err, objectstore.ErrNotFound)
-}
+// stuck says that this agent cannot store what it took, and is better replaced (F1). When everybody's bucket is away
+// nobody beats, and who does not beat itself judges nobody.
+func (e *Engine) stuck() bool { return e.cfg.Stuck != nil && e.cfg.Stuck() >= stuckPut }

@@ -89,8 +89,12 @@ func (w *watcher) look(ctx context.Context) []topic.JournalID {
 		return nil // away, or not the Redis of that era: an isolated master shows nobody alive
 	}
 	w.begin(newest.Number, asked)
-	if w.open.IsZero() || !w.takesBeats(counters) { // who waits for the next era does not beat in this one, and lives
+	switch {
+	case w.open.IsZero(): // who waits for the next era does not beat in this one, and lives
 		w.restart(0)
+		return nil
+	case !w.takesBeats(counters):
+		w.restart(w.bucketGrace())
 		return nil
 	}
 	w.feel(s.OpenJournals(), counters)
@@ -136,12 +140,15 @@ func (w *watcher) sees(ctx context.Context) bool {
 		w.restart(0)
 	case w.blind: // so are others, a moment later
 		w.blind = false
-		w.restart(max(0, bucketBack-w.engine.cfg.Lease))
+		w.restart(w.bucketGrace())
 	default:
 		return true
 	}
 	return false
 }
+
+// bucketGrace is what journals have beside their lease when the bucket comes back.
+func (w *watcher) bucketGrace() time.Duration { return max(0, bucketBack-w.engine.cfg.Lease) }
 
 // begin notes that a look at an era succeeded. In a new era, and after a time without looks, all have their lease anew:
 // this process may have slept, or Redis was away, and nobody could beat.
@@ -170,8 +177,8 @@ func (w *watcher) restart(more time.Duration) {
 	w.publish(nil)
 }
 
-// takesBeats says whether this agent's own counter moves: a Redis that answers and takes no writes, being full, say, shows
-// everybody standing still.
+// takesBeats says whether this agent's own counter moves. A Redis that answers and takes no writes, being full, say, shows
+// everybody standing still; and an agent whose slots do not land for long does not beat, while others may be no better off.
 func (w *watcher) takesBeats(counters map[topic.JournalID]uint64) bool {
 	now := time.Now()
 	if own, ok := counters[w.engine.journal]; ok && own != w.own {
