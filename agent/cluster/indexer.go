@@ -53,7 +53,7 @@ func (q *indexQueue) push(s metadata.Segment) {
 	}
 }
 
-// from gives up to limit segments from slot on. known is false when they are not in memory any more.
+// from gives up to limit segments from slot on, the caller's. known is false when they are not in memory any more.
 func (q *indexQueue) from(slot topic.Slot, limit int) (s []metadata.Segment, known bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -64,7 +64,7 @@ func (q *indexQueue) from(slot topic.Slot, limit int) (s []metadata.Segment, kno
 		return nil, false
 	}
 	rest := q.slots[slot-q.slots[0].Slot:]
-	return rest[:min(limit, len(rest))], true
+	return slices.Clone(rest[:min(limit, len(rest))]), true // push empties the place of what it drops
 }
 
 // done drops what lies below slot.
@@ -81,6 +81,13 @@ func (q *indexQueue) counted() topic.Slot {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.end
+}
+
+// forget drops the ends of the partitions for which gone is true.
+func (q *indexQueue) forget(gone func(topic.ID) bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	maps.DeleteFunc(q.ends, func(of topic.Partition, _ topic.Offset) bool { return gone(of.Topic) })
 }
 
 // ended gives where the slots below seal leave each partition, if those are all that count.

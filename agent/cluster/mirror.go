@@ -174,6 +174,7 @@ func (e *Engine) Mirror(ctx context.Context) error {
 func (e *Engine) tidy() {
 	gone := e.State().TopicDeleted
 	e.past.forget(gone)
+	e.index.forget(gone)
 	m := &e.mirror
 	m.mu.Lock()
 	defer m.mu.Unlock()
