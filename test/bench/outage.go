@@ -23,7 +23,7 @@ func figureOutage(args []string) error {
 	away := f.set.Duration("away", time.Minute, "how long")
 	quiet := f.set.Duration("quiet", 20*time.Second, "before and after")
 	rounds := f.set.Int("rounds", 1, "outages")
-	memory := f.set.Int("memory", 128, "--memory of the agents, in MiB")
+	memory := f.set.Int("memory", 512, "--memory of the agents, in MiB")
 	wal := f.set.Int("wal", 64, "--wal-size of the agents, in MiB")
 	hang := f.set.Bool("hang", false, "packets are lost; else connections are refused")
 	f.set.Parse(args)
@@ -59,9 +59,11 @@ func figureOutage(args []string) error {
 			break
 		}
 	}
-	header("seconds from the end of the outage")
-	o.backAll.row("until every partition acked with acks=all")
-	o.backOne.row("until every partition acked with acks=1")
+	header("seconds from the end of the outage, until every partition")
+	o.resumed[0].row("acked with acks=all")
+	o.resumed[1].row("acked with acks=1")
+	o.caughtUp[0].row("acked with acks=all what was sent after it")
+	o.caughtUp[1].row("acked with acks=1 what was sent after it")
 	if err != nil {
 		return err
 	}
@@ -80,21 +82,33 @@ type outage struct {
 	acked            [3]int
 	peak             float64 // MiB resident
 
-	backAll, backOne samples // from the end of an outage until every partition acked
+	// From the end of an outage until every partition acked anything, and what was sent after it: acks=all, acks=1.
+	resumed, caughtUp [2]samples
 }
 
-// mend ends an outage and waits until every partition acks.
-func (o *outage) mend(limit time.Duration) error {
+// mend ends an outage and waits until every partition acks, and what waited in the clients was sent.
+func (o *outage) mend(quiet time.Duration) error {
 	mended := o.beat.watch()
 	o.one.watch()
 	o.fl.bucket.Mend()
-	o.watch(limit, "back")
-	all, ok := o.beat.firsts()
-	one, ok2 := o.one.firsts()
-	if !ok || !ok2 {
-		return fmt.Errorf("not every partition acked within %v after the outage: acks=all %v, acks=1 %v", limit, ok, ok2)
+	for o.watch(quiet, "back"); ; o.watch(outageLook, "back") {
+		done := true
+		for _, p := range []*pulse{o.beat, o.one} {
+			_, first := p.firsts()
+			done = done && !first.IsZero()
+		}
+		if done {
+			break
+		}
+		if time.Since(mended) > stuckAfter || o.fl.ctx.Err() != nil {
+			return fmt.Errorf("not every partition acked within %v after the outage", stuckAfter)
+		}
 	}
-	o.backAll, o.backOne = append(o.backAll, all.Sub(mended)), append(o.backOne, one.Sub(mended))
+	for i, p := range []*pulse{o.beat, o.one} {
+		resumed, first := p.firsts()
+		o.resumed[i] = append(o.resumed[i], resumed.Sub(mended))
+		o.caughtUp[i] = append(o.caughtUp[i], first.Sub(mended))
+	}
 	return nil
 }
 

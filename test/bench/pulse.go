@@ -51,6 +51,7 @@ type beatOf struct {
 	answered time.Time // when the newest record that was acked had been sent
 	since    time.Time // watched for the first ack of a record sent later
 	first    time.Time // when that came
+	resumed  time.Time // when the first ack came of any record since then
 }
 
 type pulseConfig struct {
@@ -166,6 +167,9 @@ func (p *pulse) acked(i int32, number uint64, sent time.Time, err error) {
 	if sent.After(b.answered) {
 		b.answered = sent
 	}
+	if b.resumed.IsZero() {
+		b.resumed = now
+	}
 	if b.first.IsZero() && sent.After(b.since) {
 		b.first = now
 	}
@@ -213,24 +217,32 @@ func (p *pulse) watch() time.Time {
 	defer p.mu.Unlock()
 	now := time.Now()
 	for i := range p.parts {
-		p.parts[i].since, p.parts[i].first = now, time.Time{}
+		p.parts[i].since, p.parts[i].first, p.parts[i].resumed = now, time.Time{}, time.Time{}
 	}
 	return now
 }
 
-// firsts gives when the last partition had the first ack that watch began to wait for, if all had one.
-func (p *pulse) firsts() (last time.Time, all bool) {
+// firsts gives when the last partition had its first ack since watch began, and its first one of a record that was sent
+// since then; zero if not all had one.
+func (p *pulse) firsts() (resumed, first time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for i := range p.parts {
-		if p.parts[i].first.IsZero() {
-			return time.Time{}, false
+	return latest(p.parts, func(b *beatOf) time.Time { return b.resumed }), latest(p.parts, func(b *beatOf) time.Time { return b.first })
+}
+
+// latest is the latest of some times, zero if one of them is.
+func latest(parts []beatOf, at func(*beatOf) time.Time) time.Time {
+	var last time.Time
+	for i := range parts {
+		t := at(&parts[i])
+		if t.IsZero() {
+			return t
 		}
-		if p.parts[i].first.After(last) {
-			last = p.parts[i].first
+		if t.After(last) {
+			last = t
 		}
 	}
-	return last, true
+	return last
 }
 
 // settled waits until each of some partitions has an ack of a record that was sent after a time.

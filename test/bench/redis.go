@@ -174,13 +174,14 @@ func (l *redisLost) round(kind string) error {
 	l.p.once()
 	var opened time.Duration
 	var acked time.Time
-	for all := false; !all || opened == 0; l.fl.sleep(10 * time.Millisecond) {
-		acked, all = l.p.firsts()
+	for acked.IsZero() || opened == 0 {
+		l.fl.sleep(10 * time.Millisecond)
+		_, acked = l.p.firsts()
 		if opened == 0 && l.fl.eras() > eras {
 			opened = time.Since(began)
 		}
 		if l.fl.ctx.Err() != nil || time.Since(began) > stuckAfter {
-			return fmt.Errorf("after %v: every partition acked %v, era open after %v (0: not)", time.Since(began), all, opened)
+			return fmt.Errorf("after %v: every partition acked %v, era open after %v (0: not)", time.Since(began), !acked.IsZero(), opened)
 		}
 	}
 	l.opened[kind] = append(l.opened[kind], opened)
