@@ -28,11 +28,6 @@ type groupLog struct{ s *session }
 // Append implements group.Log.
 func (l *groupLog) Append(ctx context.Context, b group.Batch) func(context.Context) (topic.Offset, error) {
 	p, err := l.partition(b.Partition)
-	if err == nil {
-		if epoch, _, ok := l.s.ingest.Owns(p); !ok || epoch != b.Epoch {
-			err = ingest.ErrNotOwner
-		}
-	}
 	if err != nil {
 		return func(context.Context) (topic.Offset, error) { return 0, err }
 	}
@@ -41,7 +36,7 @@ func (l *groupLog) Append(ctx context.Context, b group.Batch) func(context.Conte
 		records[i] = recordbatch.Record{Timestamp: b.TimeMs, Key: r.Key, Value: r.Value}
 	}
 	pending := l.s.ingest.Append(ctx, ingest.AcksAll, []ingest.PartitionBatch{{
-		Partition: p, Records: recordbatch.Build(recordbatch.Draft{Records: records}), Lazy: b.OffsetsOnly, Internal: true,
+		Partition: p, Records: recordbatch.Build(recordbatch.Draft{Records: records}), Lazy: b.OffsetsOnly, Internal: true, Epoch: b.Epoch,
 	}})[0]
 	return func(ctx context.Context) (topic.Offset, error) {
 		r, err := pending.Wait(ctx)

@@ -16,10 +16,11 @@ import (
 // PartitionBatch is what one produce request brings for one partition.
 type PartitionBatch struct {
 	Partition topic.Partition
-	Records   []byte // one or more record batches; the journal owns the slice from now on and patches it
-	Lazy      bool   // may wait a second for its slot (T2)
-	Internal  bool   // written by the agent itself: control batches are allowed
-	Frame     int    // bytes of the frame that Records is a part of, which it keeps alive; 0 if it is none
+	Records   []byte      // one or more record batches; the journal owns the slice from now on and patches it
+	Lazy      bool        // may wait a second for its slot (T2)
+	Internal  bool        // written by the agent itself: control batches are allowed
+	Epoch     topic.Epoch // of what is Internal: admitted under this one or not at all
+	Frame     int         // bytes of the frame that Records is a part of, which it keeps alive; 0 if it is none
 
 	replayed bool // was admitted by an earlier journal: nothing is judged or stamped again
 }
@@ -161,6 +162,9 @@ func (j *Journal) admit(now time.Time, acks Acks, b PartitionBatch, c *checked) 
 	s, err := j.allowed(now, b.Partition, c.batches)
 	if err != nil {
 		return Refused(err)
+	}
+	if b.Internal && !b.replayed && b.Epoch != s.epoch {
+		return Refused(ErrNotOwner) // the partition went and came back while this waited for memory
 	}
 	v, err := s.sequenced(b.Partition, c.batches)
 	if j.refuses(s) && (err != nil || !v.Duplicate) {

@@ -271,6 +271,40 @@ func TestOwn_AnotherEpochGoesIntoAnotherSlot(t *testing.T) {
 	})
 }
 
+// What was begun under an epoch is not begun again, whoever says so twice: offsets would be given out a second time.
+func TestOwn_TheSameEpochAgainChangesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := start(t, setup{own: []Ownership{{Partition: orders, Epoch: 3, Base: 10}}})
+		acked(t, b.send(t, AcksAll, orders, batch("a", "b")))
+		for _, again := range []topic.Epoch{3, 2} {
+			b.Own(Ownership{Partition: orders, Epoch: again, Base: 10})
+		}
+		if at := acked(t, b.send(t, AcksAll, orders, batch("c"))); at != 12 {
+			t.Errorf("the next batch at %d, want 12", at)
+		}
+		if _, err := b.Release(t.Context(), []topic.Partition{orders}); err != nil {
+			t.Fatal(err)
+		}
+		b.Own(Ownership{Partition: orders, Epoch: 3, Base: 10})
+		if _, err := b.send(t, AcksAll, orders, batch("d")).Wait(t.Context()); !errors.Is(err, ErrNotOwner) {
+			t.Errorf("a batch under an epoch that was released: %v", err) // P5
+		}
+	})
+}
+
+// What the agent itself writes was decided under an epoch, and is admitted under that one or not at all.
+func TestAppend_InternalUnderAnotherEpoch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := start(t, setup{own: []Ownership{{Partition: orders, Epoch: 3, Base: 10}}})
+		for epoch, want := range map[topic.Epoch]error{1: ErrNotOwner, 3: nil} {
+			in := []PartitionBatch{{Partition: orders, Records: batch("a"), Internal: true, Epoch: epoch}}
+			if _, err := b.Append(t.Context(), AcksAll, in)[0].Wait(t.Context()); !errors.Is(err, want) {
+				t.Errorf("decided under epoch %d, owned under 3: %v, want %v", epoch, err, want)
+			}
+		}
+	})
+}
+
 // logged reads WAL entries back the way a boot does.
 func loggedEntry(t *testing.T, p topic.Partition, epoch topic.Epoch, base topic.Offset, b []byte) Logged {
 	t.Helper()

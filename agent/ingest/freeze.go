@@ -136,7 +136,8 @@ func (j *Journal) take(slot topic.Slot) (*buffer, segment.Footer) {
 	defer j.mu.Unlock()
 	b := j.open
 	if len(j.full) > 0 {
-		b, j.full = j.full[0], j.full[1:]
+		b, j.full[0] = j.full[0], nil // else its batches stay in memory as long as the list
+		j.full = j.full[1:]
 	} else {
 		j.open = newBuffer()
 	}

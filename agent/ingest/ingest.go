@@ -130,10 +130,15 @@ type Ownership struct {
 	Limits    Limits
 }
 
-// Own begins to take batches for a partition. Its ASSIGN must have been applied and its state loaded (F5).
+// Own begins to take batches for a partition. Its ASSIGN must have been applied and its state loaded (F5). An epoch that the
+// journal had already, or gave away, is not begun again.
 func (j *Journal) Own(o Ownership) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	s, r := j.partitions[o.Partition], j.released[o.Partition]
+	if s != nil && s.epoch >= o.Epoch || r != nil && r.Epoch >= o.Epoch {
+		return // I5, P5: offsets under it are given out already
+	}
 	if j.open.runs[o.Partition] != nil { // a segment holds one epoch of a partition
 		j.close()
 	}
