@@ -54,6 +54,7 @@ func figureElastic(args []string) error {
 		seen.read, seen.gap.Seconds(), seen.commits, seen.failed, seen.slowest.Seconds(), seen.rebalances, seen.errors)
 	header("seconds without an ack")
 	silent.row("each partition, its longest in the whole run")
+	p.longOnes(e.began)
 	counts := fl.codes.take()
 	for name, n := range counts {
 		fl.codes.add(name, n)

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -17,6 +18,9 @@ const (
 	pulseOpen  = 100              // records under way for a partition at most, unless told
 	readTime   = 5 * time.Minute  // to read everything in the end
 	stuckAfter = 90 * time.Second // without an ack on a partition: given up
+
+	longSilence = time.Second // and more is remembered with its time
+	mostLong    = 100_000
 )
 
 // pulse writes numbered records to every partition all the time, and knows for how long each of them was silent. Its
@@ -36,7 +40,15 @@ type pulse struct {
 	mu     sync.Mutex // guards all below
 	random *rand.ChaCha8
 	parts  []beatOf
+	long   []silence      // longer than longSilence
 	failed map[string]int // records that a client gave up, by error
+}
+
+// silence is a time without an ack on a partition.
+type silence struct {
+	partition int32
+	ended     time.Time
+	took      time.Duration
 }
 
 // beatOf is what is known of one partition.
@@ -160,6 +172,9 @@ func (p *pulse) acked(i int32, number uint64, sent time.Time, err error) {
 		p.failed[err.Error()]++
 		return
 	}
+	if gap := now.Sub(b.last); gap > longSilence && len(p.long) < mostLong {
+		p.long = append(p.long, silence{i, now, gap})
+	}
 	b.gap = max(b.gap, now.Sub(b.last))
 	b.last, b.newest = now, max(b.newest, number)
 	b.acked.set(number)
@@ -197,6 +212,23 @@ func (p *pulse) silences(of []int32) []time.Duration {
 		p.parts[i].gap = 0
 	}
 	return out
+}
+
+// longOnes prints the long silences by the second in which they ended.
+func (p *pulse) longOnes(began time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	bySecond := make(map[int]samples)
+	for _, s := range p.long {
+		if second := int(s.ended.Sub(began).Seconds()); !s.ended.Before(began) {
+			bySecond[second] = append(bySecond[second], s.took)
+		}
+	}
+	fmt.Printf("  silences of more than %v, by the second in which they ended:", longSilence)
+	for _, second := range slices.Sorted(maps.Keys(bySecond)) {
+		fmt.Printf(" %d s: %d up to %.1f s;", second, len(bySecond[second]), bySecond[second].most().Seconds())
+	}
+	fmt.Println()
 }
 
 // missing counts the partitions that have no ack of a record sent after a time, and names one.
