@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/odradek/odradek/agent/cluster"
 	"github.com/odradek/odradek/agent/ingest"
 	"github.com/odradek/odradek/control"
 	"github.com/odradek/odradek/placement"
@@ -17,7 +18,10 @@ import (
 
 const (
 	balanceEvery  = time.Second           // the cluster is looked at this often
-	movesAtOnce   = 100                   // partitions released and assigned together, and moved in a second at most
+	movesAtOnce   = 250                   // partitions released and assigned together at most
+	movesLeast    = 200                   // moved in a second by all agents together, if there are so many to move
+	movesMost     = 1000                  // and never more
+	movesWithin   = 8                     // between the two, this part of all that is left moves in a second
 	moveRest      = time.Minute           // before a partition that could not be moved is tried again
 	retryAssign   = 50 * time.Millisecond // before released partitions are assigned again; twice as long each time
 	retryAssignTo = 2 * time.Second       // and never longer
@@ -32,7 +36,26 @@ type balancer struct {
 	mu    sync.Mutex // guards asked
 	asked []control.Move
 
-	resting map[topic.Partition]time.Time // could not be moved, until then; Run only
+	resting map[topic.Partition]time.Time // could not be moved, until then; run only
+	even    evenPool                      // run only
+}
+
+// evenPool is what nothing had to move in.
+type evenPool struct {
+	state *control.State
+	loads []placement.Load
+}
+
+// batch is what is moved together, and how many partitions this agent may move in a second meanwhile.
+type batch struct {
+	to   map[topic.Partition]topic.JournalID
+	pace int
+}
+
+// pace is how many of this agent's moves it makes in a second, if mine of all moves that the cluster needs are its own:
+// all agents reckon the same of the same control state, so that all together keep to the bound.
+func pace(mine, all int) int {
+	return max(1, min(max(all/movesWithin, movesLeast), movesMost)*mine/all)
 }
 
 func newBalancer(s *session) *balancer {
@@ -63,29 +86,29 @@ func (b *balancer) run(ctx context.Context) {
 		case <-look.C:
 		}
 		look.Stop()
-		moves := b.wanted()
+		moves, began := b.wanted(), time.Now()
 		pause = balanceEvery
-		if len(moves) == 0 {
+		if len(moves.to) == 0 {
 			continue
 		}
-		if err := b.move(ctx, moves); err != nil && ctx.Err() == nil {
-			slog.WarnContext(ctx, "partitions not moved", "partitions", len(moves), "error", err)
+		if err := b.move(ctx, moves.to); err != nil && ctx.Err() == nil {
+			slog.WarnContext(ctx, "partitions not moved", "partitions", len(moves.to), "error", err)
 		}
-		rest := time.NewTimer(time.Duration(len(moves)) * balanceEvery / movesAtOnce) // no more than that a second
+		rest := time.NewTimer(time.Duration(len(moves.to))*time.Second/time.Duration(moves.pace) - time.Since(began))
 		select {
 		case <-ctx.Done():
 			rest.Stop()
 			return
 		case <-rest.C:
 		}
-		pause = balanceEvery / movesAtOnce // there may be more
+		pause = balanceEvery / 100 // there may be more
 	}
 }
 
 // wanted gives the moves to make now, by partition: those asked for, then this journal's surplus.
-func (b *balancer) wanted() map[topic.Partition]topic.JournalID {
+func (b *balancer) wanted() batch {
 	state := b.s.cluster.State()
-	moves := make(map[topic.Partition]topic.JournalID)
+	moves := batch{to: make(map[topic.Partition]topic.JournalID), pace: movesLeast}
 	var later []control.Move
 	for _, m := range b.takeAsked(movesAtOnce) {
 		a, ok := state.Owner(m.Partition)
@@ -93,7 +116,7 @@ func (b *balancer) wanted() map[topic.Partition]topic.JournalID {
 			continue
 		}
 		if _, _, owned := b.s.ingest.Owns(m.Partition); owned {
-			moves[m.Partition] = m.ToJournal
+			moves.to[m.Partition] = m.ToJournal
 		} else {
 			later = append(later, m) // it is being taken over still
 		}
@@ -101,18 +124,23 @@ func (b *balancer) wanted() map[topic.Partition]topic.JournalID {
 	b.mu.Lock()
 	b.asked = append(b.asked, later...)
 	b.mu.Unlock()
-	if len(moves) > 0 {
+	if len(moves.to) > 0 {
 		return moves
 	}
 	if _, ok := b.s.openEra(); !ok {
 		return moves // who lives is not known (R4)
 	}
-	for _, m := range b.surplus(state) {
+	mine, all := b.surplus(state)
+	if len(mine) == 0 {
+		return moves
+	}
+	moves.pace = pace(len(mine), all)
+	for _, m := range mine {
 		if until, ok := b.resting[m.Partition]; ok && time.Now().Before(until) {
 			continue
 		}
 		delete(b.resting, m.Partition)
-		if moves[m.Partition] = m.To; len(moves) == movesAtOnce {
+		if moves.to[m.Partition] = m.To; len(moves.to) == min(movesAtOnce, moves.pace) {
 			break
 		}
 	}
@@ -133,30 +161,33 @@ func (b *balancer) takeAsked(most int) []control.Move {
 	return taken
 }
 
-// surplus gives the moves from this journal that even the cluster out.
-func (b *balancer) surplus(state *control.State) []placement.Move {
+// surplus gives the moves from this journal that even the cluster out, and how many there are in all.
+func (b *balancer) surplus(state *control.State) (mine []placement.Move, all int) {
 	var loads []placement.Load
 	for _, j := range b.s.cluster.Live() {
-		loads = append(loads, placement.Load{Journal: j.ID, Partitions: j.Partitions()})
+		loads = append(loads, cluster.Load(j))
 	}
 	for _, j := range state.OpenJournals() {
 		if j.Draining {
-			loads = append(loads, placement.Load{Journal: j.ID, Partitions: j.Partitions(), Draining: true})
+			loads = append(loads, cluster.Load(j))
 		}
 	}
-	var mine []placement.Move
-	for _, m := range placement.Balance(loads, func(id topic.JournalID) []topic.Partition {
-		var ps []topic.Partition
-		for _, a := range state.PartitionsOf(id) {
-			ps = append(ps, a.Partition)
-		}
-		return ps
-	}) {
+	if state == b.even.state && slices.Equal(loads, b.even.loads) {
+		return nil, 0
+	}
+	moves := placement.Balance(loads, func(id topic.JournalID) []topic.Partition {
+		j, _ := state.Journal(id)
+		return j.Owned()
+	})
+	if len(moves) == 0 {
+		b.even = evenPool{state, loads}
+	}
+	for _, m := range moves {
 		if m.From == b.s.journal {
 			mine = append(mine, m)
 		}
 	}
-	return mine
+	return mine, len(moves)
 }
 
 // move releases partitions and assigns them to where they are wanted. The groups of those of the offsets topic are

@@ -60,6 +60,7 @@ type session struct {
 	owning     *owning
 	groupLoads *groupLoads
 	balancing  *balancer            // runs where there may be other agents
+	replayed   chan struct{}        // closed when what earlier WALs held is appended
 	unready    []control.Assignment // assigned to the journal as it was opened, and not all of their log was read
 
 	life       context.Context // of the session's goroutines; set by run before any starts
@@ -95,11 +96,11 @@ func (a *agent) session(ctx context.Context) error {
 }
 
 func (a *agent) newSession() *session {
-	s := &session{agent: a, journal: cluster.NewJournalID(), news: newNews()}
+	s := &session{agent: a, journal: cluster.NewJournalID(), news: newNews(), replayed: make(chan struct{})}
 	s.owning, s.groupLoads, s.balancing = newOwning(s), newGroupLoads(s), newBalancer(s)
 	set := a.settings
 	s.cluster = cluster.New(cluster.Config{
-		NodeID: set.NodeID, Zone: a.place.Zone, Window: set.Flush.SlotsInFlight, Build: Build, Lease: set.Lease,
+		NodeID: set.NodeID, Zone: a.place.Zone, Weight: set.Weight, Window: set.Flush.SlotsInFlight, Build: Build, Lease: set.Lease,
 		Alone:     set.Stores.Redis == settings.RedisEmbedded,
 		Stuck:     func() time.Duration { return s.slots.Stuck() },
 		Endpoints: []control.Endpoint{{Name: endpointKafka, Host: a.place.Host, Port: int32(a.place.Port)}},
@@ -217,7 +218,7 @@ func (s *session) run(ctx context.Context, listener net.Listener, opened cluster
 		run(s.cluster.Mirror)
 		run(s.cluster.Watch)
 		run(s.copies.Run)
-		moving.Go(func() { s.balancing.run(balancing) })
+		moving.Go(func() { s.moveAway(balancing) })
 	}
 	g.Go(func() error {
 		defer stop()
@@ -251,6 +252,12 @@ func (s *session) run(ctx context.Context, listener net.Listener, opened cluster
 		return err
 	}
 	return nil
+}
+
+// moveAway gives partitions to others until ctx ends, once what earlier WALs held is appended: a RELEASE says where its
+// partition ends, and what the WALs hold lies below that (B3, M1).
+func (s *session) moveAway(ctx context.Context) {
+	s.balancing.run(ctx)
 }
 
 // runWAL keeps the session alive when the disk fails: acks=1 then waits for the bucket.
@@ -299,6 +306,7 @@ func (s *session) serve(ctx context.Context, listener net.Listener, opened clust
 	if err := s.replay(ctx, rings); err != nil {
 		return err
 	}
+	close(s.replayed)
 	metrics := s.agent.metrics.session()
 	cfg := s.apiConfig()
 	cfg.Metrics = api.NewMetrics(metrics)

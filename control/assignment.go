@@ -94,3 +94,20 @@ func (s *State) PartitionsOf(id topic.JournalID) []Assignment {
 
 // Partitions tells how many partitions the journal owns; none once it is sealed.
 func (j *Journal) Partitions() int { return j.count }
+
+// Owned lists the partitions that the journal owns.
+func (j *Journal) Owned() []topic.Partition {
+	list := make([]topic.Partition, 0, j.count)
+	for id, indexes := range j.owns.all() {
+		for _, index := range indexes {
+			list = append(list, topic.Partition{Topic: id, Index: index})
+		}
+	}
+	return list
+}
+
+// PartitionsOf is how many partitions of a topic the journal owns.
+func (j *Journal) PartitionsOf(id topic.ID) int {
+	owned, _ := j.owns.get(id)
+	return len(owned)
+}

@@ -45,7 +45,7 @@ var goldens = map[string][]Record{
 	"topic_delete.v1":   {TopicDelete{ID: topicT}},
 	"topic_config.v1":   {TopicConfig{Topic: topicT, Version: 200, Set: topic.Config{"a": ""}, Delete: []string{"b", "c"}}},
 	"journal_open.v1": {JournalOpen{ID: journalB, NodeID: 1, Endpoints: []Endpoint{{"kafka", "agent-1.example", 9092}, {"peer", "::1", 9094}},
-		Zone: "eu-central-1a", K: 16, Build: "v0.1.0 (0123abc)", Format: 1, Predecessors: []JournalSealed{sealedA()}}},
+		Zone: "eu-central-1a", Weight: 50, K: 16, Build: "v0.1.0 (0123abc)", Format: 1, Predecessors: []JournalSealed{sealedA()}}},
 	"journal_sealed.v1": {sealedA()},
 	"assign.v1": {Assign{Partition: topic.Partition{Topic: topicT, Index: 300}, OldEpoch: 1, ToJournal: journalB, Base: 1 << 40,
 		Released: 1 << 33}},

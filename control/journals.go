@@ -30,6 +30,7 @@ type Journal struct {
 	NodeID    int32 // Kafka's node id of the agent that writes it
 	Endpoints []Endpoint
 	Zone      string
+	Weight    int        // share of partitions in proportion to others'
 	K         int        // most slots in flight
 	Build     string     // of the agent, for people
 	Format    uint32     // highest level of FeatureFormat that the build reads
@@ -66,6 +67,7 @@ type JournalOpen struct {
 	NodeID       int32
 	Endpoints    []Endpoint
 	Zone         string
+	Weight       int
 	K            int
 	Build        string
 	Format       uint32
@@ -80,7 +82,7 @@ func (r JournalOpen) String() string {
 	for _, e := range r.Endpoints {
 		fmt.Fprintf(&b, " %s", e)
 	}
-	fmt.Fprintf(&b, " zone %q k %d build %q format %d", r.Zone, r.K, r.Build, r.Format)
+	fmt.Fprintf(&b, " zone %q weight %d k %d build %q format %d", r.Zone, r.Weight, r.K, r.Build, r.Format)
 	for _, p := range r.Predecessors {
 		fmt.Fprintf(&b, ", sealing %s", p)
 	}
@@ -104,6 +106,7 @@ func (r JournalOpen) encode(w *writer) {
 		w.uint(uint64(e.Port))
 	}
 	w.string(r.Zone)
+	w.uint(uint64(r.Weight))
 	w.uint(uint64(r.K))
 	w.string(r.Build)
 	w.uint(uint64(r.Format))
@@ -118,7 +121,7 @@ func decodeJournalOpen(r *reader) Record {
 	for range r.each(3) {
 		open.Endpoints = append(open.Endpoints, Endpoint{r.string(), r.string(), r.int32()})
 	}
-	open.Zone, open.K, open.Build = r.string(), int(r.int32()), r.string()
+	open.Zone, open.Weight, open.K, open.Build = r.string(), int(r.int32()), int(r.int32()), r.string()
 	open.Format = uint32(r.uint(math.MaxUint32))
 	for range r.each(20) {
 		open.Predecessors = append(open.Predecessors, decodeJournalSealed(r).(JournalSealed))
@@ -177,7 +180,7 @@ func (r JournalOpen) judgeNodeID(s *State, sealing map[topic.JournalID]bool) str
 }
 
 func (r JournalOpen) apply(s *State) {
-	j := &Journal{ID: r.ID, NodeID: r.NodeID, Endpoints: r.Endpoints, Zone: r.Zone, K: r.K, Build: r.Build,
+	j := &Journal{ID: r.ID, NodeID: r.NodeID, Endpoints: r.Endpoints, Zone: r.Zone, Weight: r.Weight, K: r.K, Build: r.Build,
 		Format: r.Format, Opened: s.next, owns: newTree[topic.ID, []int32](compareTopics)}
 	if j.NodeID == 0 {
 		j.NodeID = s.nextNodeID

@@ -21,7 +21,7 @@ func TestSpread_EachTopicAndAllTogetherAreEven(t *testing.T) {
 			}
 			total += n
 			got := map[topic.JournalID]int{}
-			for i, j := range Spread(fresh, p.loads()) {
+			for i, j := range Spread(fresh, p.loads(), nil) {
 				p.owns[j] = append(p.owns[j], fresh[i])
 				got[j]++
 			}
@@ -39,14 +39,15 @@ func TestSpread_TheDeadsPartitionsGoToAllAlike(t *testing.T) {
 	rng := rand.New(rand.NewPCG(2, 2))
 	p := anyPool(rng)
 	clear(p.draining)
-	p.apply(t, p.balance()...)
+	p.settle(t)
 	dead := p.journals[0]
 	p.journals = p.journals[1:]
 	parts := slices.Clone(p.owns[dead])
 	slices.SortFunc(parts, comparePartitions)
-	for i, j := range Spread(parts, p.loads()) {
+	for i, j := range Spread(parts, p.loads(), p.count) {
 		p.owns[j] = append(p.owns[j], parts[i])
 	}
+	p.settle(t)
 	p.checkEven(t)
 }
 
@@ -54,16 +55,16 @@ func TestSpread_DrainingGetsNothingUnlessAllDrain(t *testing.T) {
 	p := newPool(rand.New(rand.NewPCG(3, 3)), 3)
 	parts := []topic.Partition{partition(0), partition(1), partition(2), partition(3)}
 	p.draining[p.journals[1]] = true
-	if owners := Spread(parts, p.loads()); slices.Contains(owners, p.journals[1]) || len(owners) != len(parts) {
+	if owners := Spread(parts, p.loads(), nil); slices.Contains(owners, p.journals[1]) || len(owners) != len(parts) {
 		t.Fatalf("owners %v, and %s drains", owners, p.journals[1])
 	}
 	for _, j := range p.journals {
 		p.draining[j] = true
 	}
-	if owners := Spread(parts, p.loads()); len(owners) != len(parts) {
+	if owners := Spread(parts, p.loads(), nil); len(owners) != len(parts) {
 		t.Fatalf("owners %v when all drain", owners)
 	}
-	if owners := Spread(parts, nil); owners != nil {
+	if owners := Spread(parts, nil, nil); owners != nil {
 		t.Fatalf("owners %v of nobody", owners)
 	}
 }
@@ -76,13 +77,13 @@ func TestSpread_LoadsAreNotChangedAndTheirOrderDoesNotMatter(t *testing.T) {
 		parts[i] = partition(i)
 	}
 	loads := p.loads()
-	want := Spread(parts, loads)
+	want := Spread(parts, loads, nil)
 	if !slices.Equal(loads, p.loads()) {
 		t.Fatalf("loads changed to %v", loads)
 	}
 	for range 20 {
 		rng.Shuffle(len(loads), func(a, b int) { loads[a], loads[b] = loads[b], loads[a] })
-		if got := Spread(parts, loads); !slices.Equal(got, want) {
+		if got := Spread(parts, loads, nil); !slices.Equal(got, want) {
 			t.Fatalf("owners %v after a shuffle, %v before", got, want)
 		}
 	}

@@ -8,7 +8,6 @@ import (
 	"sync"
 
 	"github.com/odradek/odradek/control"
-	"github.com/odradek/odradek/placement"
 	"github.com/odradek/odradek/topic"
 )
 
@@ -29,7 +28,7 @@ func (e *Engine) owners(s *control.State, id topic.ID, from, count int32) []topi
 	for i := range count {
 		partitions = append(partitions, topic.Partition{Topic: id, Index: from + i})
 	}
-	return placement.Spread(partitions, e.loads(s, topic.JournalID{}))
+	return e.spread(s, partitions, topic.JournalID{})
 }
 
 // CreateTopic makes a topic and assigns its partitions in one record, and returns its id.

@@ -154,7 +154,7 @@ func (e *Engine) seal(ctx context.Context, j *control.Journal) (topic.Slot, erro
 func (e *Engine) open(ctx context.Context, id topic.JournalID, nodeID int32, dead []ended, h History) error {
 	outcomes, err := e.Propose(ctx, func(s *control.State) ([]control.Record, error) {
 		r := control.JournalOpen{
-			ID: id, NodeID: nodeID, Endpoints: e.cfg.Endpoints, Zone: e.cfg.Zone, K: e.cfg.Window,
+			ID: id, NodeID: nodeID, Endpoints: e.cfg.Endpoints, Zone: e.cfg.Zone, Weight: e.cfg.Weight, K: e.cfg.Window,
 			Build: e.cfg.Build, Format: control.FormatLevel,
 		}
 		for _, d := range dead {

@@ -44,6 +44,7 @@ type Config struct {
 	NodeID    int32              // 0: given by the control log
 	Endpoints []control.Endpoint // where clients reach it
 	Zone      string
+	Weight    int                  // share of partitions in proportion to others'
 	Window    int                  // K
 	Build     string               // for people
 	Alone     bool                 // no other agent can be there: every open journal is a predecessor

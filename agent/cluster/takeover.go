@@ -52,7 +52,7 @@ func (e *Engine) loads(s *control.State, except topic.JournalID) []placement.Loa
 		if j.ID == except {
 			continue
 		}
-		l := placement.Load{Journal: j.ID, Partitions: j.Partitions(), Draining: j.Draining}
+		l := Load(j)
 		open = append(open, l)
 		if !e.out.has(j.ID) {
 			living = append(living, l)
@@ -62,6 +62,19 @@ func (e *Engine) loads(s *control.State, except topic.JournalID) []placement.Loa
 		return open
 	}
 	return living
+}
+
+// Load is a journal as placement sees it.
+func Load(j *control.Journal) placement.Load {
+	return placement.Load{Journal: j.ID, Zone: j.Zone, Weight: j.Weight, Partitions: j.Partitions(), Draining: j.Draining}
+}
+
+// spread picks owners for partitions that have none, among those that live, except one.
+func (e *Engine) spread(s *control.State, partitions []topic.Partition, except topic.JournalID) []topic.JournalID {
+	return placement.Spread(partitions, e.loads(s, except), func(id topic.JournalID, of topic.ID) int {
+		j, _ := s.Journal(id)
+		return j.PartitionsOf(of)
+	})
 }
 
 // Takeover seals a journal whose agent is thought dead and gives its partitions to those that live (F2 to F4). It is done
@@ -173,7 +186,7 @@ func (e *Engine) handOver(ctx context.Context, j topic.JournalID, seal topic.Slo
 		for i, a := range owned {
 			partitions[i] = a.Partition
 		}
-		to := placement.Spread(partitions, e.loads(s, j))
+		to := e.spread(s, partitions, j)
 		if to == nil && len(owned) > 0 {
 			return nil, ErrNobody
 		}

@@ -14,6 +14,7 @@ type Settings struct {
 	Cluster    string        // name of the cluster: prefix of the Redis keys, shown to clients
 	NodeID     int32         // Kafka's broker id; AutoNodeID takes the next one from the control log
 	Zone       string        // Auto, None or a zone's name
+	Weight     int           // share of partitions in proportion to other agents'
 	Lease      time.Duration // an agent whose heartbeat stood still for so long is taken over
 	Roles      []string      // what the agent does, of RoleBroker and RoleCompactor; not empty
 	DataDir    string        // directory of the WAL
@@ -88,6 +89,7 @@ const (
 	minWALSize       = 16 * MiB
 	minSlotsInFlight = 4
 	maxSlotsInFlight = 64
+	maxWeight        = 10_000
 	maxDefaultMemory = 4 * GiB
 	maxConfigFile    = 1 * MiB
 	maxPasswordFile  = 4 * KiB
@@ -99,6 +101,7 @@ func Defaults() Settings {
 		Cluster: "odradek",
 		NodeID:  AutoNodeID,
 		Zone:    Auto,
+		Weight:  100,
 		Lease:   5 * time.Second,
 		Roles:   slices.Clone(allRoles),
 		DataDir: "./odradek-data",

@@ -91,6 +91,23 @@ var table = []setting{
 	text("zone", "NAME", "availability zone of this agent; auto asks the cloud, none says there are no zones",
 		func(s *Settings) *string { return &s.Zone }, checkName),
 	{
+		name: "weight", argument: "N",
+		help: "this agent's share of the partitions in proportion to other agents': one of 50 owns half of what one of 100 owns, one of 0 none",
+		parse: func(s *Settings, v string) (err error) {
+			if s.Weight, err = strconv.Atoi(v); err != nil {
+				return errors.New("is no number")
+			}
+			return nil
+		},
+		show: func(s Settings) string { return strconv.Itoa(s.Weight) },
+		check: func(s Settings) error {
+			if s.Weight < 0 || s.Weight > maxWeight {
+				return fmt.Errorf("is out of range: 0 to %d", maxWeight)
+			}
+			return nil
+		},
+	},
+	{
 		name: "lease", argument: "DURATION",
 		help:  "an agent whose heartbeat stood still for so long is given up by the others, who take its partitions over; the same for all agents of a cluster",
 		parse: func(s *Settings, v string) (err error) { s.Lease, err = parseDuration(v); return err },

@@ -77,7 +77,7 @@ func (v *clusterView) redisLine() string {
 }
 
 func printAgents(out io.Writer, v *clusterView) error {
-	return table(out, "\nNODE\tADDRESS\tZONE\tPARTITIONS\tSTATE\tHEARTBEAT\tSLOTS\tINDEXED\tLAST WRITE\tOPENED\tJOURNAL\tBUILD", func(row func(...any)) {
+	return table(out, "\nNODE\tADDRESS\tZONE\tWEIGHT\tPARTITIONS\tSTATE\tHEARTBEAT\tSLOTS\tINDEXED\tLAST WRITE\tOPENED\tJOURNAL\tBUILD", func(row func(...any)) {
 		for _, a := range v.Agents {
 			indexed, written := "-", "-"
 			if a.Indexed != nil {
@@ -86,7 +86,7 @@ func printAgents(out io.Writer, v *clusterView) error {
 			if a.LastWrite != nil {
 				written = ago(*a.LastWrite)
 			}
-			row(a.NodeID, dash(a.Address), dash(a.Zone), a.Partitions, a.condition(), a.Heartbeat, a.Slots, indexed, written,
+			row(a.NodeID, dash(a.Address), dash(a.Zone), a.Weight, a.Partitions, a.condition(), a.Heartbeat, a.Slots, indexed, written,
 				ago(a.Opened.At), a.Journal, dash(a.Build))
 		}
 	})

@@ -44,7 +44,7 @@ func poolBucket(t *testing.T) *written {
 	b.control(control.Genesis{ClusterID: "c", Format: control.FormatLevel})
 	for node := 1; node <= 3; node++ {
 		b.control(control.JournalOpen{
-			ID: journalOf(node), NodeID: int32(node), K: 4, Build: "b", Format: control.FormatLevel, Zone: fmt.Sprintf("z%d", node),
+			ID: journalOf(node), NodeID: int32(node), K: 4, Build: "b", Format: control.FormatLevel, Zone: fmt.Sprintf("z%d", node), Weight: 100,
 			Endpoints: []control.Endpoint{{Name: "kafka", Host: "host", Port: int32(9000 + node)}},
 		})
 	}
@@ -114,8 +114,8 @@ func TestClusterInfo_TellsAgentsAndOwners(t *testing.T) {
 	b.control(control.JournalSealed{Journal: journalOf(3)})
 	got := b.cluster("info")
 	wantLines(t, got, "cluster c\n", "bucket directory ", "control log 8 numbers, the newest 0s ago", "journals 2 open, 1 sealed", "era 1, named ",
-		"NODE ADDRESS ZONE PARTITIONS STATE HEARTBEAT SLOTS INDEXED LAST WRITE OPENED JOURNAL",
-		"1 host:9001 z1 2 draining - 0 - - 0s ago "+journalOf(1).String(), "2 host:9002 z2 1 open - 2 - 0s ago 0s ago ", "shoes 3 1: 2, 2: 1")
+		"NODE ADDRESS ZONE WEIGHT PARTITIONS STATE HEARTBEAT SLOTS INDEXED LAST WRITE OPENED JOURNAL",
+		"1 host:9001 z1 100 2 draining - 0 - - 0s ago "+journalOf(1).String(), "2 host:9002 z2 100 1 open - 2 - 0s ago 0s ago ", "shoes 3 1: 2, 2: 1")
 	wantLines(t, b.cluster("info", "--partitions"), "TOPIC PARTITION NODE EPOCH BASE JOURNAL", "shoes 1 1 0 0 "+journalOf(1).String(), "shoes 2 2 0 0 ")
 	var v clusterView
 	got = b.cluster("info", "--json")

@@ -55,6 +55,7 @@ type agentView struct {
 	Journal    string         `json:"journal"`
 	Address    string         `json:"address"`
 	Zone       string         `json:"zone"`
+	Weight     int            `json:"weight"`
 	Build      string         `json:"build"`
 	Partitions int            `json:"partitions"`
 	Draining   bool           `json:"draining"`
@@ -183,7 +184,7 @@ func (v *clusterView) lookAtAgents(ctx context.Context, store objectstore.Store)
 	for _, j := range v.state.OpenJournals() {
 		v.Open++
 		a := agentView{
-			NodeID: j.NodeID, Journal: j.ID.String(), Zone: j.Zone, Build: j.Build, Partitions: j.Partitions(), Draining: j.Draining,
+			NodeID: j.NodeID, Journal: j.ID.String(), Zone: j.Zone, Weight: j.Weight, Build: j.Build, Partitions: j.Partitions(), Draining: j.Draining,
 			Opened: numberView{Number: j.Opened}, journal: j,
 		}
 		if e, ok := j.Endpoint("kafka"); ok {
