@@ -20,9 +20,8 @@ import (
 // codes counts the error codes of all answers that clients read, as they stand on the wire: what a client library hides
 // is counted as well. Safe for concurrent use.
 type codes struct {
-	mu    sync.Mutex     // guards n
-	n     map[string]int // by request and code; what could not be read as "unread"
-	asked int            // answers
+	mu sync.Mutex     // guards n
+	n  map[string]int // by request and code; what could not be read as "unread"
 }
 
 func newCodes() *codes { return &codes{n: make(map[string]int)} }

@@ -10,4 +10,17 @@
 //	go run ./test/bench all
 //
 // sink, bare and load are the processes that the others start.
+//
+// Those of docs/reliability.md start a pool: agents, Redis and, with -store minio, a MinIO behind a link of
+// test/chaos/link. They take minutes, all is not all of them; each prints a table and, in the end, which error codes
+// clients were answered and whether anything acked was lost, doubled or out of order. -h tells their flags.
+//
+//	go run ./test/bench unavailability   how long partitions are silent: -fault kill, again, term, move
+//	go run ./test/bench redis-away       a Redis that hangs, and one that is gone, for a minute
+//	go run ./test/bench redis-lost       a Redis that forgot everything, with all agents alive or one killed
+//	go run ./test/bench outage           a bucket that is gone for a minute, under more load than memory and WAL hold
+//	go run ./test/bench elastic          one agent, six, two within two minutes
+//	go run ./test/bench spread           three agents beside one; PUTs by agents, bytes and partitions
+//
+// Their goroutines are those of a load (pulse, followers) and are waited for by its close.
 package main
