@@ -87,6 +87,37 @@ func TestBalancer_WhatNobodyTakesComesBack(t *testing.T) {
 	})
 }
 
+// Nothing is moved away before the WALs of earlier journals are appended: a RELEASE would say where the partition ends
+// without what they hold, and those records would be in no log.
+func TestBalancer_WaitsForTheReplay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := alone(t)
+		id, err := l.cluster.CreateTopic(t.Context(), cluster.NewTopic{Name: "t", Partitions: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := topic.Partition{Topic: id}
+		l.balancing.ask([]control.Move{{Partition: p, ToJournal: topic.JournalID{9}}})
+		ctx, cancel := context.WithCancel(t.Context())
+		var moving sync.WaitGroup
+		moving.Go(func() { l.moveAway(ctx) })
+		time.Sleep(time.Minute)
+		if a, _ := l.cluster.State().Owner(p); a.Epoch != 0 {
+			t.Error("released before the replay was over")
+		}
+		if err := l.replay(t.Context(), nil); err != nil {
+			t.Fatal(err)
+		}
+		close(l.replayed)
+		time.Sleep(time.Minute)
+		if a, _ := l.cluster.State().Owner(p); a.Epoch == 0 {
+			t.Error("not moved after the replay")
+		}
+		cancel()
+		moving.Wait()
+	})
+}
+
 // What another journal was given is not admitted from the moment on that the record is applied, released or not.
 func TestApplied_LostPartitionIsNotAdmitted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

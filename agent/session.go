@@ -257,7 +257,11 @@ func (s *session) run(ctx context.Context, listener net.Listener, opened cluster
 // moveAway gives partitions to others until ctx ends, once what earlier WALs held is appended: a RELEASE says where its
 // partition ends, and what the WALs hold lies below that (B3, M1).
 func (s *session) moveAway(ctx context.Context) {
-	s.balancing.run(ctx)
+	select {
+	case <-s.replayed:
+		s.balancing.run(ctx)
+	case <-ctx.Done():
+	}
 }
 
 // runWAL keeps the session alive when the disk fails: acks=1 then waits for the bucket.
