@@ -61,6 +61,7 @@ type agent struct {
 	opened   map[topic.JournalID]bool // journals opened by this process
 	shown    fetch.Shown
 	current  health
+	chaos    injection // nothing, unless this binary is built to break
 }
 
 // Run is an agent from start to end. It returns nil after ctx ended and everything acked is safe.
@@ -78,6 +79,9 @@ func Run(ctx context.Context, s settings.Settings, banner io.Writer) error {
 	a.metrics = newMetrics(a.registry, a)
 	a.metrics.process = a.registry
 	a.current.set("starting")
+	if err := a.chaos.begin(a.registry); err != nil {
+		return err
+	}
 	stopOps, err := a.serveOps(ctx)
 	if err != nil {
 		return err
@@ -151,7 +155,7 @@ func (a *agent) openDevices(ctx context.Context) (func(), error) {
 		return nil, err
 	}
 	a.where = where
-	if a.store, err = meter.New(store, a.registry); err != nil {
+	if a.store, err = meter.New(a.chaos.bucket(store), a.registry); err != nil {
 		return nil, err
 	}
 	lock, err := a.lockBucket()
@@ -169,8 +173,9 @@ func (a *agent) openDevices(ctx context.Context) (func(), error) {
 		closeAll()
 		return nil, err
 	}
+	a.meta = a.chaos.metadata(a.meta)
 	closers = append(closers, func() { a.meta.Close() })
-	a.disk, err = wal.OpenDirectory(a.settings.DataDir, wal.OSDisk{})
+	a.disk, err = wal.OpenDirectory(a.settings.DataDir, a.chaos.disk(wal.OSDisk{}))
 	if err != nil {
 		closeAll()
 		return nil, err
@@ -231,7 +236,7 @@ func (a *agent) serveOps(ctx context.Context) (stop func(), err error) {
 		return nil, fmt.Errorf("http: %w", err)
 	}
 	server := ops.NewServer(l, ops.Config{
-		Ready: a.current.reasons, Metrics: a.metrics, Pprof: a.settings.Network.Pprof, Log: slog.Default(),
+		Ready: a.current.reasons, Metrics: a.metrics, Pprof: a.settings.Network.Pprof, Log: slog.Default(), Also: a.chaos.paths(),
 	})
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan struct{})

@@ -31,6 +31,7 @@ type Config struct {
 	Metrics prometheus.Gatherer // what /metrics shows
 	Pprof   bool                // serve /debug/pprof
 	Log     *slog.Logger
+	Also    map[string]http.Handler // more paths, by pattern
 }
 
 // Server is the agent's HTTP side.
@@ -87,6 +88,9 @@ func Handler(config Config) http.Handler {
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, http.StatusOK, "odradek\n\n/livez\n/readyz\n/metrics\n")
 	})
+	for pattern, handler := range config.Also {
+		mux.Handle(pattern, handler)
+	}
 	if config.Pprof {
 		mux.HandleFunc("/debug/pprof/", pprof.Index)
 		mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)

@@ -61,6 +61,13 @@ func compile() (string, error) {
 	if raceBuild() {
 		args = append(args, "-race")
 	}
+	if toBreak {
+		overlay, err := clockOverlay(build.dir)
+		if err != nil {
+			return "", fmt.Errorf("overlay of the clock: %w", err)
+		}
+		args = append(args, "-tags", "chaos", "-overlay", overlay)
+	}
 	cmd := exec.Command("go", append(args, "./cmd/odradek")...)
 	cmd.Dir = root
 	if out, err := cmd.CombinedOutput(); err != nil {

@@ -25,7 +25,7 @@ var floors = []struct {
 	{2, "slotlog agent/cache agent/group/offsetsrecord"},
 	{3, "agent/ingest agent/fetch agent/group agent/cluster agent/copies agent/verify"},
 	{4, "agent/api"},
-	{5, "agent/wire agent/ops"},
+	{5, "agent/wire agent/ops agent/chaos"},
 	{6, "agent"},
 	{7, "cmd/odradek"},
 }

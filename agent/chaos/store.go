@@ -1,0 +1,105 @@
+package chaos
+
+import (
+	"bytes"
+	"context"
+	"strings"
+
+	"github.com/odradek/odradek/control"
+	"github.com/odradek/odradek/objectstore"
+	"github.com/odradek/odradek/segment"
+	"github.com/odradek/odradek/slotlog"
+)
+
+// Store stands before a bucket.
+func (i *Injector) Store(s objectstore.Store) objectstore.Store { return &store{s, i} }
+
+type store struct {
+	objectstore.Store
+	i *Injector
+}
+
+// Create implements objectstore.Store.
+func (s *store) Create(ctx context.Context, key string, body objectstore.Body) error {
+	return s.i.around(s.i.recognize(key, bytes.Join(body.Parts, nil)), func() error { return s.Store.Create(ctx, key, body) })
+}
+
+// Get implements objectstore.Store. What the control log says of internal topics is remembered.
+func (s *store) Get(ctx context.Context, key string) ([]byte, error) {
+	object, err := s.Store.Get(ctx, key)
+	if err == nil {
+		s.i.recognize(key, object)
+	}
+	return object, err
+}
+
+// recognize names what an object is, none if it is nothing of a slotted log.
+func (i *Injector) recognize(key string, object []byte) []string {
+	e, err := slotlog.Open(object)
+	switch {
+	case err != nil:
+		return nil
+	case strings.HasPrefix(key, slotlog.ControlPrefix):
+		return i.controlRecords(e.Payload)
+	case e.Kind == slotlog.Seal:
+		return []string{Seal}
+	case strings.HasPrefix(key, slotlog.JournalsPrefix):
+		return i.slot(e.Payload)
+	}
+	return nil
+}
+
+// controlRecords names the records of a control number that are arrows of the protocol, each once.
+func (i *Injector) controlRecords(payload []byte) []string {
+	records, err := control.Decode(payload)
+	if err != nil {
+		return nil
+	}
+	var out []string
+	for _, r := range records {
+		what := ""
+		switch r := r.(type) {
+		case control.JournalOpen:
+			what = JournalOpen
+		case control.JournalSealed:
+			what = JournalSealed
+		case control.Assign:
+			what = Assign
+		case control.Era:
+			what = Era
+		case control.TopicCreate:
+			what = Topic
+			if strings.HasPrefix(r.Name, "__") {
+				i.mu.Lock()
+				i.internal[r.ID] = true
+				i.mu.Unlock()
+			}
+		case control.PartitionsAdd, control.TopicDelete:
+			what = Topic
+		}
+		if what != "" && (len(out) == 0 || out[len(out)-1] != what) {
+			out = append(out, what)
+		}
+	}
+	return out
+}
+
+// slot names what a slot of data holds.
+func (i *Injector) slot(payload []byte) []string {
+	out := []string{Slot}
+	footer, err := segment.ReadFooter(payload, int64(len(payload)))
+	if err != nil {
+		return out
+	}
+	if len(footer.Releases) > 0 {
+		out = append(out, Release)
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for _, e := range footer.Extents {
+		if i.internal[e.Partition.Topic] {
+			return append(out, GroupCommit)
+		}
+	}
+	return out
+}
