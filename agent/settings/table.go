@@ -57,7 +57,7 @@ var table = []setting{
 	},
 	text("data-dir", "DIR", "directory of the write-ahead log, and of the default bucket",
 		func(s *Settings) *string { return &s.DataDir }, notEmpty),
-	size("wal-size", "size of the write-ahead log: acks=1 outlives a bucket outage until it is full",
+	size("wal-size", "size of the write-ahead log: acks=1 outlives a bucket outage until it is full, or a sixth of --memory waits for the bucket",
 		func(s *Settings) *Bytes { return &s.WALSize }, minWALSize, 0),
 	text("listen", "HOST:PORT", "address of the Kafka listener",
 		func(s *Settings) *string { return &s.Network.Listen }, func(v string) error { return checkHostPort(v, true) }),
