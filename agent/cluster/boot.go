@@ -24,7 +24,7 @@ func (e *Engine) Start(ctx context.Context) error {
 	if e.State().Next() > 0 {
 		return nil
 	}
-	if err := e.refuseForeign(ctx); err != nil {
+	if err := e.refuseForeign(ctx); err != nil || e.State().Next() > 0 {
 		return err
 	}
 	var id topic.ID
@@ -39,8 +39,23 @@ func (e *Engine) Start(ctx context.Context) error {
 }
 
 // refuseForeign keeps a cluster from being born beside another one's remains: a bucket whose control/0 was lost holds
-// records that a new cluster would never find.
+// records that a new cluster would never find. What looks foreign may be a cluster that was just born: then control/0 is
+// there by now, and is read.
 func (e *Engine) refuseForeign(ctx context.Context) error {
+	err := e.foreign(ctx)
+	if !errors.Is(err, ErrForeign) {
+		return err
+	}
+	if cerr := e.CatchUp(ctx); cerr != nil {
+		return cerr
+	}
+	if e.State().Next() > 0 {
+		return nil
+	}
+	return err
+}
+
+func (e *Engine) foreign(ctx context.Context) error {
 	found := errors.New("found")
 	for _, prefix := range []string{slotlog.ControlPrefix, slotlog.JournalsPrefix} {
 		var key string

@@ -55,6 +55,42 @@ func TestStart_RedisOfAnotherClusterIsRefused(t *testing.T) {
 	})
 }
 
+// overtaken is a store in which a whole cluster comes into being between two calls of one agent.
+type overtaken struct {
+	objectstore.Store
+	born func()
+}
+
+func (s *overtaken) List(ctx context.Context, prefix string, fn func(objectstore.Info) error) error {
+	if born := s.born; born != nil {
+		s.born = nil
+		born()
+	}
+	return s.Store.List(ctx, prefix, fn)
+}
+
+// Agents that are started together on an empty bucket are one cluster, however slow one of them is.
+func TestStart_ClusterThatWasJustBornIsNotForeign(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		below, meta := memory.New(), embedded.Open()
+		var first *owner
+		e := New(among(), &overtaken{Store: below, born: func() {
+			first = boot(t, below, meta)
+			first.write(t, below, first.topicOf(t, "t", 1)...)
+			stop, _ := first.running(t, first.Index)
+			synctest.Wait()
+			stop()
+		}}, meta)
+		defer e.Stop()
+		if err := e.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if id := e.State().ClusterID(); id == "" || id != first.State().ClusterID() {
+			t.Errorf("cluster %q, want %q", id, first.State().ClusterID())
+		}
+	})
+}
+
 func TestStart_RacingAgentsMakeOneCluster(t *testing.T) {
 	store := memory.New()
 	ids := make([]string, 8)
