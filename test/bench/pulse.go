@@ -156,8 +156,8 @@ func (p *pulse) send(i int32) {
 	// The order of numbers is that of Produce: the lock is held on.
 	p.open.Add(1)
 	p.clients[int(i)%len(p.clients)].TryProduce(context.Background(), &kgo.Record{Partition: i, Value: value}, func(_ *kgo.Record, err error) {
-		p.open.Done()
 		p.acked(i, number, sent, err)
+		p.open.Done()
 	})
 	p.mu.Unlock()
 }
