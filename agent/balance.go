@@ -19,9 +19,9 @@ import (
 const (
 	balanceEvery  = time.Second           // the cluster is looked at this often
 	movesAtOnce   = 250                   // partitions released and assigned together at most
-	movesLeast    = 200                   // moved in a second by all agents together, if there are so many to move
+	movesLeast    = 300                   // moved in a second by all agents together, if there are so many to move
 	movesMost     = 1000                  // and never more
-	movesWithin   = 8                     // between the two, this part of all that is left moves in a second
+	movesWithin   = 6                     // between the two, this part of all that is left moves in a second
 	moveRest      = time.Minute           // before a partition that could not be moved is tried again
 	retryAssign   = 50 * time.Millisecond // before released partitions are assigned again; twice as long each time
 	retryAssignTo = 2 * time.Second       // and never longer
