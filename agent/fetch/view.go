@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"container/list"
 	"errors"
 	"fmt"
 	"sync"
@@ -48,8 +49,8 @@ type Engine struct {
 
 	mu      sync.RWMutex // guards all below; never held across I/O
 	index   *index.Index
-	deleted map[topic.ID]struct{} // topics whose extents are passed over
-	waiting map[topic.Partition]map[*waiter]struct{}
+	deleted map[topic.ID]struct{}          // topics whose extents are passed over
+	waiting map[topic.Partition]*list.List // of *waiter, in the order in which they came
 }
 
 // extentKey names an extent's stored bytes.
@@ -78,7 +79,7 @@ func New(store objectstore.Store, cfg Config) *Engine {
 		extents:    cache.New[extentKey, [][]byte](cfg.CatchUpBytes / 2),
 		index:      index.New(),
 		deleted:    make(map[topic.ID]struct{}),
-		waiting:    make(map[topic.Partition]map[*waiter]struct{}),
+		waiting:    make(map[topic.Partition]*list.List),
 	}
 }
 
@@ -131,11 +132,15 @@ func (e *Engine) Drop(id topic.ID, partitions int32) {
 	}
 }
 
-// notify wakes who waits for a partition. The lock is held.
+// notify wakes who waits for a partition, who came first first. The lock is held.
 func (e *Engine) notify(p topic.Partition) {
-	for w := range e.waiting[p] {
+	queue := e.waiting[p]
+	if queue == nil {
+		return
+	}
+	for at := queue.Front(); at != nil; at = at.Next() {
 		select {
-		case w.woken <- struct{}{}:
+		case at.Value.(*waiter).woken <- struct{}{}:
 		default:
 		}
 	}
@@ -166,20 +171,21 @@ func (e *Engine) Extents(p topic.Partition, from, to topic.Offset) []index.Entry
 func (e *Engine) wait(w *waiter, parts []Part) (leave func()) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for _, p := range parts {
-		set := e.waiting[p.Partition]
-		if set == nil {
-			set = make(map[*waiter]struct{})
-			e.waiting[p.Partition] = set
+	places := make([]*list.Element, len(parts))
+	for i, p := range parts {
+		queue := e.waiting[p.Partition]
+		if queue == nil {
+			queue = list.New()
+			e.waiting[p.Partition] = queue
 		}
-		set[w] = struct{}{}
+		places[i] = queue.PushBack(w)
 	}
 	return func() {
 		e.mu.Lock()
 		defer e.mu.Unlock()
-		for _, p := range parts {
-			delete(e.waiting[p.Partition], w)
-			if len(e.waiting[p.Partition]) == 0 {
+		for i, p := range parts {
+			queue := e.waiting[p.Partition]
+			if queue.Remove(places[i]); queue.Len() == 0 {
 				delete(e.waiting, p.Partition)
 			}
 		}

@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"context"
+	"slices"
 
 	"github.com/odradek/odradek/metadata"
 )
@@ -22,7 +23,7 @@ func (s *Store) Ring(_ context.Context, kinds metadata.Kinds) error {
 
 // ring tells every listener. The caller holds mu.
 func (s *Store) ring(kinds metadata.Kinds) {
-	for e := range s.ears {
+	for _, e := range s.ears {
 		e.pending |= kinds
 		select {
 		case e.signal <- struct{}{}:
@@ -35,11 +36,11 @@ func (s *Store) ring(kinds metadata.Kinds) {
 func (s *Store) Listen(ctx context.Context, heard func(metadata.Kinds)) error {
 	e := &ear{signal: make(chan struct{}, 1)}
 	s.mu.Lock()
-	s.ears[e] = struct{}{}
+	s.ears = append(s.ears, e)
 	s.mu.Unlock()
 	defer func() {
 		s.mu.Lock()
-		delete(s.ears, e)
+		s.ears = slices.DeleteFunc(s.ears, func(other *ear) bool { return other == e })
 		s.mu.Unlock()
 	}()
 	heard(metadata.AllKinds)

@@ -21,7 +21,7 @@ type Store struct {
 	open  uint64     // the open era, 0 if none
 	stale uint64     // eras up to this one are for another identity: the contents were restored from its snapshot
 	eras  map[uint64]*era
-	ears  map[*ear]struct{}
+	ears  []*ear // in the order in which they came
 }
 
 // era is the contents of one era.
@@ -50,7 +50,6 @@ func Open() *Store {
 		runID:         randomID(),
 		replicationID: randomID(),
 		eras:          make(map[uint64]*era),
-		ears:          make(map[*ear]struct{}),
 	}
 }
 

@@ -37,7 +37,7 @@ func (s *Store) Snapshot() *Snapshot {
 func Restore(n *Snapshot, id Identity) *Store {
 	s := &Store{
 		runID: id.RunID, replicationID: id.ReplicationID,
-		open: n.open, stale: n.stale, eras: cloneEras(n.eras), ears: make(map[*ear]struct{}),
+		open: n.open, stale: n.stale, eras: cloneEras(n.eras),
 	}
 	if id != n.identity {
 		for number := range n.eras {
