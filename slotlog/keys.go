@@ -1,6 +1,8 @@
 package slotlog
 
 import (
+	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 	"strconv"
 	"strings"
@@ -15,12 +17,19 @@ const ControlPrefix = "control/"
 const JournalsPrefix = "journal/"
 
 // ControlKey names control number n: control/<n in 16 hexadecimal digits>.
-func ControlKey(n topic.Slot) string { return fmt.Sprintf("%s%016x", ControlPrefix, uint64(n)) }
+func ControlKey(n topic.Slot) string { return ControlPrefix + digits(n) }
 
 // JournalKey names a slot: journal/<hash>/<journal id>/<slot in 16 hexadecimal digits>. The hash is the id's first
 // byte, which spreads journals over the bucket's key space.
 func JournalKey(j topic.JournalID, s topic.Slot) string {
-	return fmt.Sprintf("%s%016x", JournalPrefix(j), uint64(s))
+	return JournalPrefix(j) + digits(s)
+}
+
+// digits writes a number as every key of a chain ends.
+func digits(s topic.Slot) string {
+	var b [8]byte
+	binary.BigEndian.PutUint64(b[:], uint64(s))
+	return hex.EncodeToString(b[:])
 }
 
 // JournalPrefix starts the keys of one journal's slots.
