@@ -18,9 +18,10 @@ type Store struct {
 	mu     sync.Mutex // guards all below
 	script Script
 	down   bool
-	calls  []Call // all that came
+	n      int    // calls that came
+	calls  []Call // all of them, if they are recorded
 	ofKind map[objectstore.Kind]int
-	ofKey  map[kindKey]int
+	ofKey  map[kindKey]int // nil if calls are not recorded
 	held   []heldPut
 }
 
@@ -41,6 +42,14 @@ var _ objectstore.Store = (*Store)(nil)
 func New(store objectstore.Store, script Script) *Store {
 	s := &Store{store: store, ofKind: make(map[objectstore.Kind]int), ofKey: make(map[kindKey]int)}
 	s.SetScript(script)
+	return s
+}
+
+// Unrecorded is New for who makes so many calls that remembering them costs more than making them: Calls gives none, and
+// OfKey is 0.
+func Unrecorded(store objectstore.Store, script Script) *Store {
+	s := New(store, script)
+	s.ofKey = nil
 	return s
 }
 
@@ -172,12 +181,14 @@ func (s *Store) admit(ctx context.Context, kind objectstore.Kind, key string, si
 func (s *Store) next(kind objectstore.Kind, key string, size int64) Fault {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.n++
 	s.ofKind[kind]++
-	s.ofKey[kindKey{kind, key}]++
-	c := Call{
-		N: len(s.calls) + 1, OfKind: s.ofKind[kind], OfKey: s.ofKey[kindKey{kind, key}], Kind: kind, Key: key, Size: size,
+	c := Call{N: s.n, OfKind: s.ofKind[kind], Kind: kind, Key: key, Size: size}
+	if s.ofKey != nil {
+		s.ofKey[kindKey{kind, key}]++
+		c.OfKey = s.ofKey[kindKey{kind, key}]
+		s.calls = append(s.calls, c)
 	}
-	s.calls = append(s.calls, c)
 	if s.down {
 		return Fault{Before: ErrDown}
 	}
