@@ -73,7 +73,7 @@ func (p *simPool) start(m *simMachine) *simProcess {
 	p.processes = append(p.processes, x)
 	p.mu.Unlock()
 	x.rand = p.draws("links of " + x.name)
-	x.bucket = faulty.New(p.bucket, x.bucketScript)
+	x.bucket = faulty.Unrecorded(p.bucket, x.bucketScript)
 	x.meta = p.world.Connect(x.metaScript)
 	ctx, cancel := context.WithCancel(context.Background())
 	x.cancel = cancel
@@ -87,6 +87,9 @@ func (x *simProcess) bucketScript(c faulty.Call) faulty.Fault {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	f := faulty.Fault{Delay: x.delay(5*time.Millisecond, 40*time.Millisecond)}
+	if *simCalls {
+		x.p.say("%s: %s %s, %d bytes", x.name, c.Kind, c.Key, c.Size)
+	}
 	if x.rand.Float64() >= x.weather.bucket {
 		return f
 	}
@@ -107,10 +110,13 @@ func (x *simProcess) bucketScript(c faulty.Call) faulty.Fault {
 }
 
 // metaScript is the weather between the process and the metadata store.
-func (x *simProcess) metaScript(metafaulty.Call) metafaulty.Fault {
+func (x *simProcess) metaScript(c metafaulty.Call) metafaulty.Fault {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	f := metafaulty.Fault{Delay: x.delay(200*time.Microsecond, 2*time.Millisecond)}
+	if *simCalls {
+		x.p.say("%s: %s", x.name, c.Method)
+	}
 	if x.rand.Float64() >= x.weather.meta {
 		return f
 	}
@@ -128,6 +134,9 @@ func (x *simProcess) metaScript(metafaulty.Call) metafaulty.Fault {
 // delay is how long a call takes: to the nanosecond by chance, so that no two things happen at one moment. The lock is
 // held.
 func (x *simProcess) delay(least, most time.Duration) time.Duration {
+	if x.p.near.Load() {
+		least, most = least/100, most/100
+	}
 	d := least + time.Duration(x.rand.Int64N(int64(most-least+x.weather.slow)))
 	if wait := time.Until(x.held); wait > 0 {
 		d += wait

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/odradek/odradek/agent/api"
@@ -39,11 +40,13 @@ func (p *simPool) check() {
 	if !ok {
 		return
 	}
+	var wg sync.WaitGroup
 	for _, x := range p.serving() {
 		for i := range int32(simPartitions) {
-			p.readAll(x, i, ends[i])
+			wg.Go(func() { p.readAll(x, i, ends[i]) })
 		}
 	}
+	wg.Wait()
 	p.book.judge(ends)
 	p.offline(ends)
 	if eras := p.counts()["eras"]; eras > 4+3*len(p.plan) { // R1: an index and a log that disagree must not fill it
@@ -172,8 +175,12 @@ func (b *simBook) judge(ends [simPartitions]topic.Offset) {
 	if b.lost > 0 && b.p.counts()["takeovers"] == 0 {
 		b.p.wrong("%d records acked with acks=1 are lost, and no journal was taken over", b.lost)
 	}
+	places := make(map[string]spot, len(b.seen))
+	for at, v := range b.seen {
+		places[v] = at
+	}
 	for _, s := range b.made {
-		b.inOrder(s, times)
+		b.inOrder(s, places, times)
 	}
 }
 
@@ -182,20 +189,15 @@ func bySpot(a, b spot) int {
 }
 
 // inOrder checks that the log has a producer's records in its order; an idempotent one's all of them, once.
-func (b *simBook) inOrder(s *simSender, times map[string]int) {
-	place := make(map[string]topic.Offset)
-	for at, v := range b.seen {
-		if at.partition == s.partition {
-			place[v] = at.offset
-		}
-	}
+func (b *simBook) inOrder(s *simSender, places map[string]spot, times map[string]int) {
 	last, missing := topic.Offset(-1), 0
 	for _, v := range s.values {
-		o, ok := place[v]
-		if !ok {
+		at, ok := places[v]
+		if !ok || at.partition != s.partition {
 			missing++
 			continue
 		}
+		o := at.offset
 		if o < last {
 			b.p.wrong("record %.16q of producer %d is at %d, one before it at %d", v, s.id, o, last)
 		}

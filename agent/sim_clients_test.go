@@ -89,7 +89,7 @@ func (c *simProducer) work(ctx context.Context) {
 		if !c.send(ctx) {
 			rest(ctx, c.r, 300*time.Millisecond)
 		}
-		rest(ctx, c.r, 250*time.Millisecond)
+		rest(ctx, c.r, c.p.pace())
 	}
 }
 
@@ -203,7 +203,7 @@ func (c *simReader) work(ctx context.Context) {
 			}
 		}
 		c.follow(ctx, x, partition, 1+c.r.IntN(4))
-		rest(ctx, c.r, 300*time.Millisecond)
+		rest(ctx, c.r, 600*time.Millisecond)
 	}
 }
 
@@ -274,7 +274,7 @@ type simAsker struct {
 
 func (c *simAsker) work(ctx context.Context) {
 	for ctx.Err() == nil {
-		rest(ctx, c.r, 200*time.Millisecond)
+		rest(ctx, c.r, 400*time.Millisecond)
 		xs := c.p.serving()
 		if len(xs) == 0 {
 			continue

@@ -10,11 +10,16 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
+	"syscall"
 	"time"
 )
 
+// blockSize is how many seeds a process tells if nothing else is said: the pages that the first of them takes from the
+// system serve all.
+const blockSize = 25
+
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	run := simulate
 	args := os.Args[1:]
@@ -48,7 +53,8 @@ func simulate(ctx context.Context, args []string) (clean bool, err error) {
 	first := f.Uint64("seed", 1, "the first one")
 	minutes := f.Float64("minutes", 0, "begin no seed after so long")
 	jobs := f.Int("jobs", runtime.NumCPU(), "processes at a time")
-	twice := f.Bool("twice", false, "run each seed twice and compare the logs of events")
+	block := f.Uint64("block", blockSize, "seeds that a process tells, one after the other")
+	twice := f.Bool("twice", false, "run each seed twice, among others and alone, and compare the logs of events")
 	tell := f.Bool("tell", false, "tell the story of the first seed instead, with the agents' own logs")
 	if err := f.Parse(args); err != nil {
 		return false, err
@@ -73,7 +79,7 @@ func simulate(ctx context.Context, args []string) (clean bool, err error) {
 		return p.story(ctx, *first, dir)
 	}
 	began := time.Now()
-	pl := plan{first: *first, count: *seeds, jobs: *jobs, twice: *twice}
+	pl := plan{first: *first, count: *seeds, block: max(1, *block), jobs: max(1, *jobs), twice: *twice}
 	if *minutes > 0 {
 		pl.until = began.Add(time.Duration(*minutes * float64(time.Minute)))
 	}
@@ -104,7 +110,7 @@ func every(d time.Duration, tell func(*total)) func(*total) {
 // story runs one seed aloud.
 func (p program) story(ctx context.Context, seed uint64, dir string) (clean bool, err error) {
 	cmd := exec.CommandContext(ctx, p.binary, "-test.run", "^TestSim_", "-test.v", "-sim.tell", "-sim.seed", fmt.Sprint(seed), "-sim.disks", dir)
-	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "GOGC=off", "GODEBUG=asyncpreemptoff=1,memprofilerate=0")
+	cmd.Env = environment()
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	return cmd.Run() == nil, nil
 }

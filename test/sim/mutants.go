@@ -177,7 +177,7 @@ func (h *hunter) unharmed(ctx context.Context, seeds uint64) (clean bool, err er
 	if err != nil {
 		return false, err
 	}
-	t := p.run(ctx, plan{first: h.first, count: seeds, jobs: h.jobs}, h.dir)
+	t := p.run(ctx, plan{first: h.first, count: seeds, block: blockSize, jobs: h.jobs}, h.dir)
 	fmt.Printf("without a mutant: %s\n", t.line())
 	for _, s := range t.wrong {
 		fmt.Printf("  seed %d: %s\n", s.Seed, s.Wrong[0])
@@ -202,7 +202,7 @@ func (h *hunter) find(ctx context.Context, m mutant) (found bool, err error) {
 	}
 	began := time.Now()
 	t := p.run(ctx, plan{
-		first: h.first, until: began.Add(h.limit), jobs: h.jobs, stop: func(s told) bool { return len(s.Wrong) > 0 },
+		first: h.first, until: began.Add(h.limit), block: blockSize, jobs: h.jobs, stop: func(s told) bool { return len(s.Wrong) > 0 },
 	}, h.dir)
 	took := time.Since(began).Seconds()
 	if len(t.wrong) == 0 {
@@ -210,6 +210,6 @@ func (h *hunter) find(ctx context.Context, m mutant) (found bool, err error) {
 		return false, ctx.Err()
 	}
 	w := t.wrong[0]
-	fmt.Printf("%-28s found in %.1f s, %d seeds, by seed %d: %s\n    %s\n", m.name(), took, t.seeds, w.Seed, m.rule, first(w.Wrong[0], 160))
+	fmt.Printf("%-28s found in %.1f s, %d seeds, by seed %d: %s\n    %s\n", m.name(), took, t.seeds, w.Seed, m.rule, head(w.Wrong[0], 160))
 	return true, nil
 }

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -12,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -30,33 +33,78 @@ type told struct {
 	Fake    float64        `json:"fake_seconds"`
 }
 
-// tell runs one seed in a process. What goes wrong with the process itself is wrong with the seed.
-func (p program) tell(ctx context.Context, seed uint64, disks string) told {
-	ctx, cancel := context.WithTimeout(ctx, seedTimeout)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, p.binary, "-test.run", "^TestSim_", "-test.timeout", "0",
-		"-sim.json", "-sim.seeds", "1", "-sim.seed", fmt.Sprint(seed), "-sim.disks", disks)
-	// One processor, no collector and no signals between goroutines: nothing of the machine's own pace is left.
-	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "GOGC=off", "GODEBUG=asyncpreemptoff=1,memprofilerate=0", "GOTRACEBACK=all")
-	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	err := cmd.Run()
-	for line := range strings.Lines(out.String()) {
-		if text, ok := strings.CutPrefix(strings.TrimSpace(line), "SIM "); ok {
-			var t told
-			if jerr := json.Unmarshal([]byte(text), &t); jerr == nil {
-				if err != nil && len(t.Wrong) == 0 {
-					t.Wrong = []string{"the process ended with " + err.Error() + ": " + last(out.String()+errs.String(), 2000)}
-				}
-				return t
-			}
-		}
-	}
-	return told{Seed: seed, Wrong: []string{fmt.Sprintf("no end: %v: %s", err, first(errs.String()+out.String(), 3000))}}
+// environment is what a process of seeds runs in: one processor, no collector while a seed is told (TestSim calls it in
+// between) and no signals between goroutines. Nothing of the machine's own pace is left.
+func environment() []string {
+	return append(os.Environ(), "GOMAXPROCS=1", "GOGC=off", "GODEBUG=asyncpreemptoff=1,memprofilerate=0", "GOTRACEBACK=all")
 }
 
-func last(s string, n int) string  { return s[max(0, len(s)-n):] }
-func first(s string, n int) string { return s[:min(len(s), n)] }
+// tell runs the seeds [first, first+count) one after the other and gives each to hear. All are told by one process; one
+// that ends before its time or hangs is what is wrong with the seed it was at, and another one goes on behind that.
+// It gives the seconds of a processor that all took, and stops early when ctx ends.
+func (p program) tell(ctx context.Context, first, count uint64, disks string, hear func(told)) (cpu float64) {
+	for next, end := first, first+count; next < end && ctx.Err() == nil; {
+		seconds, err := p.process(ctx, next, end-next, disks, func(t told) {
+			next = t.Seed + 1
+			hear(t)
+		})
+		cpu += seconds
+		if err == nil || ctx.Err() != nil || next == end {
+			continue
+		}
+		hear(told{Seed: next, Wrong: []string{fmt.Sprintf("no end: %v", err)}})
+		next++
+	}
+	return cpu
+}
+
+// process is one process of tell. An error means that it did not come to its end.
+func (p program) process(ctx context.Context, first, count uint64, disks string, hear func(told)) (cpu float64, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, p.binary, "-test.run", "^TestSim_", "-test.timeout", "0",
+		"-sim.json", "-sim.seeds", fmt.Sprint(count), "-sim.seed", fmt.Sprint(first), "-sim.disks", disks)
+	cmd.Env = environment()
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGQUIT) } // its goroutines are told
+	cmd.WaitDelay = 10 * time.Second
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return 0, err
+	}
+	if err := cmd.Start(); err != nil {
+		return 0, err
+	}
+	hangs := time.AfterFunc(seedTimeout, cancel)
+	defer hangs.Stop()
+	heard, other := uint64(0), ""
+	lines := bufio.NewReader(out)
+	for {
+		line, rerr := lines.ReadString('\n')
+		var t told
+		if text, ok := strings.CutPrefix(line, "SIM "); ok && json.Unmarshal([]byte(text), &t) == nil {
+			heard++
+			hangs.Reset(seedTimeout)
+			hear(t)
+		} else {
+			other = head(other+line, 3000)
+		}
+		if rerr != nil {
+			break
+		}
+	}
+	err = cmd.Wait()
+	if s := cmd.ProcessState; s != nil {
+		cpu = (s.UserTime() + s.SystemTime()).Seconds()
+	}
+	if heard == count {
+		return cpu, nil
+	}
+	return cpu, fmt.Errorf("%w: %s", cmp.Or(err, errors.New("it told nothing")), head(errs.String()+other, 3000))
+}
+
+func head(s string, n int) string { return s[:min(len(s), n)] }
 
 // total adds up seeds.
 type total struct {
@@ -67,20 +115,28 @@ type total struct {
 	reached map[string]int // seeds in which a count was above 0
 	wrong   []told
 	differ  []uint64 // seeds that two runs of told differently
-	cpu     float64
+	cpu     float64  // seconds of a processor, of processes that have ended
 	fake    float64
+	first   uint64          // the seed to begin with
+	next    uint64          // all before it were told
+	ahead   map[uint64]bool // told behind it
 }
 
-func newTotal() *total {
-	return &total{faults: map[string]int{}, counts: map[string]int{}, reached: map[string]int{}}
+func newTotal(first uint64) *total {
+	return &total{
+		faults: map[string]int{}, counts: map[string]int{}, reached: map[string]int{},
+		first: first, next: first, ahead: map[uint64]bool{},
+	}
 }
 
 func (t *total) add(s told) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.seeds++
-	t.cpu += s.Seconds
 	t.fake += s.Fake
+	for t.ahead[s.Seed] = true; t.ahead[t.next]; t.next++ {
+		delete(t.ahead, t.next)
+	}
 	for k, n := range s.Faults {
 		t.faults[k] += n
 	}
@@ -109,9 +165,16 @@ func sum(m map[string]int) (n int) {
 	return n
 }
 
+func (t *total) used(cpu float64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.cpu += cpu
+}
+
 // print writes what the seeds came to.
 func (t *total) print(seconds float64) {
-	fmt.Printf("\n%s\n%.0f s, %.2f s a seed, %.0f simulated hours\n", t.line(), seconds, t.cpu/float64(max(1, t.seeds)), t.fake/3600)
+	fmt.Printf("\nseeds %d to %d, to go on: -seed %d\n", t.first, t.next-1, t.next)
+	fmt.Printf("%s\n%.0f s, %.0f CPU s, %.3f CPU s a seed, %.1f simulated hours\n", t.line(), seconds, t.cpu, t.cpu/float64(max(1, t.seeds)), t.fake/3600)
 	fmt.Println("\nfaults by kind")
 	table(t.faults, nil)
 	fmt.Println("\nreached, and in how many seeds")
@@ -143,22 +206,45 @@ func table(m, reached map[string]int) {
 type plan struct {
 	first uint64
 	count uint64    // 0: until the time is up
-	until time.Time // zero: until all have run
+	block uint64    // seeds that a process tells
+	until time.Time // no block begins later; zero: until all have run
 	jobs  int
 	twice bool
 	tell  func(*total)    // how far it is; nil: nobody is told
 	stop  func(told) bool // after which seed to stop, nil: none
 }
 
+// span is seeds that one process tells, [first, first+count).
+type span struct{ first, count uint64 }
+
+// spans cuts the plan into them.
+func (pl plan) spans(yield func(span) bool) {
+	for at := pl.first; pl.until.IsZero() || time.Now().Before(pl.until); at += pl.block {
+		s := span{at, pl.block}
+		if pl.count > 0 {
+			if at >= pl.first+pl.count {
+				return
+			}
+			s.count = min(s.count, pl.first+pl.count-at)
+		}
+		if !yield(s) {
+			return
+		}
+	}
+}
+
 // run tells seeds side by side.
 func (p program) run(ctx context.Context, pl plan, disks string) *total {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	t := newTotal()
-	next := make(chan uint64)
+	if pl.count > 0 { // few seeds: none waits for another
+		pl.block = min(pl.block, max(1, pl.count/uint64(pl.jobs)))
+	}
+	t := newTotal(pl.first)
+	next := make(chan span)
 	go func() {
 		defer close(next)
-		for s := pl.first; (pl.count == 0 || s < pl.first+pl.count) && (pl.until.IsZero() || time.Now().Before(pl.until)); s++ {
+		for s := range pl.spans {
 			select {
 			case next <- s:
 			case <-ctx.Done():
@@ -169,20 +255,21 @@ func (p program) run(ctx context.Context, pl plan, disks string) *total {
 	var wg sync.WaitGroup
 	for range pl.jobs {
 		wg.Go(func() {
-			for seed := range next {
-				s := p.tell(ctx, seed, disks)
-				if ctx.Err() != nil {
-					return
-				}
-				if t.add(s); pl.tell != nil {
-					pl.tell(t)
-				}
-				if pl.twice {
-					t.compare(s, p.tell(ctx, seed, disks))
-				}
-				if pl.stop != nil && pl.stop(s) {
-					cancel()
-				}
+			for s := range next {
+				t.used(p.tell(ctx, s.first, s.count, disks, func(s told) {
+					if ctx.Err() != nil {
+						return
+					}
+					if t.add(s); pl.tell != nil {
+						pl.tell(t)
+					}
+					if pl.twice {
+						p.tell(ctx, s.Seed, 1, disks, func(again told) { t.compare(s, again) })
+					}
+					if pl.stop != nil && pl.stop(s) {
+						cancel()
+					}
+				}))
 			}
 		})
 	}
