@@ -89,7 +89,7 @@ func readRow(row []byte, from topic.Offset, fn func(o topic.Offset, key, value [
 
 // Proof implements group.Log.
 func (l *groupLog) Proof(ctx context.Context, asked time.Time) error {
-	return l.s.slots.ProofSince(ctx, asked)
+	return l.s.provedSince(ctx, asked)
 }
 
 func (l *groupLog) partition(index int32) (topic.Partition, error) {

@@ -31,7 +31,16 @@ func (s *session) owned(p topic.Partition) error {
 }
 
 // proved implements pool.
-func (s *session) proved(ctx context.Context) error { return s.slots.Proof(ctx) }
+func (s *session) proved(ctx context.Context) error { return s.provedSince(ctx, time.Now()) }
+
+// provedSince returns nil when this agent's journal was unsealed at some moment after asked, and its index in memory is what
+// counts (O1, I7).
+func (s *session) provedSince(ctx context.Context, asked time.Time) error {
+	if err := s.slots.ProofSince(ctx, asked); err != nil {
+		return err
+	}
+	return s.cluster.Sound()
+}
 
 // synced implements pool.
 func (s *session) synced(ctx context.Context, asked time.Time) error {

@@ -114,7 +114,7 @@ func (a *agent) sessions(ctx context.Context) error {
 		}
 		if errors.Is(err, errNotOpened) {
 			slog.ErrorContext(ctx, "no journal can be opened yet, trying again", "error", err, "in", pause)
-			a.current.set("waiting until a journal can be opened")
+			a.current.set(fmt.Sprintf("waiting until a journal can be opened: %v", err))
 		} else {
 			slog.ErrorContext(ctx, "journal is over, opening a new one", "error", err)
 			a.current.set("opening a new journal")

@@ -35,6 +35,8 @@ type metrics struct {
 	copiesWritten prometheus.Counter
 	copiesDropped prometheus.Counter
 
+	contradictions prometheus.Counter
+
 	mu      sync.Mutex // guards current
 	current *prometheus.Registry
 }
@@ -65,6 +67,8 @@ func newMetrics(r prometheus.Registerer, a *agent) *metrics {
 
 		copiesWritten: counter("copies_written_total", "Copies of groups, committed offsets and producer state written to Redis."),
 		copiesDropped: counter("copies_dropped_total", "Copies that could not be written when due; they follow later, as they are then."),
+		contradictions: counter("agent_index_contradictions_total",
+			"Journals given up because what counts did not fit the index in memory: a defect or damage; all is read from the bucket again."),
 		walClosed: prometheus.NewGauge(prometheus.GaugeOpts{
 			Namespace: "odradek", Name: "agent_wal_closed", Help: "1 once the disk failed and acks=1 waits for the bucket.",
 		}),

@@ -246,6 +246,9 @@ func (s *session) run(ctx context.Context, listener net.Listener, opened cluster
 		return err
 	})
 	err := g.Wait()
+	if errors.Is(err, cluster.ErrContradiction) {
+		s.agent.metrics.contradictions.Inc()
+	}
 	endBalance()
 	moving.Wait()
 	if err == nil || ctx.Err() == nil {
@@ -365,8 +368,7 @@ type tail struct{ s *session }
 // Counted implements ingest.Tail.
 func (t *tail) Counted(seg ingest.Segment) {
 	if err := t.s.fetch.AddTail(seg.Footer.Journal, seg.Footer.Slot, seg.Footer.Extents, seg.Runs); err != nil {
-		// The log and its index in memory disagree: our own defect. The slot counts; a restart reads it from the bucket.
-		slog.Error("slot not visible", "slot", seg.Footer.Slot, "error", err)
+		t.s.cluster.Contradicted(err) // the slot counts, and the next journal reads it from the bucket
 	}
 	t.s.cluster.Counted(seg.Footer)
 	t.s.touched(seg)

@@ -12,9 +12,6 @@ import (
 
 const headInterval = 250 * time.Millisecond // one HEAD serves all that wait, at most 4 a second (O1)
 
-// Proof is ProofSince of the moment of the call.
-func (w *Writer) Proof(ctx context.Context) error { return w.ProofSince(ctx, time.Now()) }
-
 // ProofSince returns nil when the journal was unsealed at some moment after asked (O1, for I7): either a slot that
 // was sent later counts now, or a HEAD that was sent later found nothing at the first slot that does not count. A
 // sealer goes up slot by slot and stops at the first that is free, so no seal can lie beyond.

@@ -14,6 +14,9 @@ import (
 	"github.com/odradek/odradek/objectstore/memory"
 )
 
+// Proof is ProofSince of the moment of the call.
+func (w *Writer) Proof(ctx context.Context) error { return w.ProofSince(ctx, time.Now()) }
+
 // count tells how many calls of a kind a store saw.
 func count(store *faulty.Store, kind objectstore.Kind) int {
 	n := 0

@@ -28,6 +28,9 @@ var (
 	ErrNobody = errors.New("no other open journal")
 	// ErrUnknownJournal says that no journal of that id was ever opened.
 	ErrUnknownJournal = errors.New("unknown journal")
+	// ErrContradiction says that what counts does not fit the index in memory: one of the two is not what it was (I5, I6).
+	// Whoever meets it begins anew, with what the bucket says.
+	ErrContradiction = errors.New("log contradicts the index in memory")
 	// ErrUnreadable says that a newer build wrote records that this one does not know.
 	ErrUnreadable = control.ErrUnknownRecord
 	// ErrTopicExists, ErrUnknownTopic and ErrCollision are about the names of topics.
@@ -99,7 +102,8 @@ type Engine struct {
 	out     absentees              // who is given nothing: not known to live
 	reached atomic.Pointer[moment] // when the end of the control log was read last (O3)
 	leaving atomic.Bool            // this agent sealed its journal itself
-	broken  atomic.Pointer[error]  // why the process must stop
+	broken  atomic.Pointer[error]  // why this agent must not go on
+	unfit   atomic.Uint64          // an era whose index copy is not what the bucket holds
 }
 
 // New makes an engine that knows nothing yet. Stop ends it.

@@ -92,8 +92,7 @@ func (e *Engine) append(ctx context.Context, decide func(*control.State) ([]cont
 			}
 		default:
 			if errors.Is(err, slotlog.ErrImpostor) {
-				e.broken.CompareAndSwap(nil, &err) // S1: Follow ends the process
-				e.doorbell()
+				e.stop(err) // S1
 			}
 			return nil, err
 		}
@@ -183,7 +182,7 @@ func (e *Engine) applyPayload(n topic.Slot, payload []byte) error {
 // Follow keeps the control state up to date until ctx ends, waking on the doorbell and at least every 5 s (S6), every
 // second while there is no index (R1). It returns early when this build cannot read the log any more, or must not go on:
 // slotlog.ErrFenced when the log says that this agent's journal was sealed, or when its end was not reached for an hour
-// (O3); slotlog.ErrImpostor.
+// (O3); slotlog.ErrImpostor; ErrContradiction.
 func (e *Engine) Follow(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	listening := make(chan struct{})
@@ -223,10 +222,28 @@ func (e *Engine) Follow(ctx context.Context) error {
 	}
 }
 
-// over says why this agent must not go on, by what it did and what the control log says.
-func (e *Engine) over() error {
+// stop makes Follow end with err, unless it has a reason already.
+func (e *Engine) stop(err error) {
+	e.broken.CompareAndSwap(nil, &err)
+	e.doorbell()
+}
+
+// Contradicted takes note that what counts does not fit the index in memory: Follow ends, and nothing is decided by that
+// index any more (I7).
+func (e *Engine) Contradicted(err error) { e.stop(fmt.Errorf("%w: %w", ErrContradiction, err)) }
+
+// Sound says what keeps this agent from deciding anything by its index in memory, nil while it may.
+func (e *Engine) Sound() error {
 	if err := e.broken.Load(); err != nil {
 		return *err
+	}
+	return nil
+}
+
+// over says why this agent must not go on, by what it did and what the control log says.
+func (e *Engine) over() error {
+	if err := e.Sound(); err != nil {
+		return err
 	}
 	if ago := e.reached.Load().ago(); ago > giveUpAfter && !e.cfg.Alone {
 		return fmt.Errorf("the end of the control log was read %v ago, journal %s is given up: %w", ago.Round(time.Second), e.journal, slotlog.ErrFenced)

@@ -195,7 +195,11 @@ func (e *Engine) addOwn(j topic.JournalID, x segment.SlotExtents) error {
 			own = append(own, y)
 		}
 	}
-	return e.log.Add(j, x.Slot, own)
+	err := e.log.Add(j, x.Slot, own)
+	if err != nil {
+		e.Contradicted(err)
+	}
+	return err
 }
 
 // producersAt gives the producer state of a partition at an assignment's base, which the index in memory reaches. It

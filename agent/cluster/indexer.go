@@ -216,10 +216,14 @@ func (e *Engine) keep(ctx context.Context, pin metadata.Pin) error {
 	}
 }
 
-// same says that an era is still the one to work in: the newest, and not lost by what the heartbeat met.
+// same says that an era is still the one to work in: the newest, not lost by what the heartbeat met, nor found unfit by who
+// reads it.
 func (e *Engine) same(pin metadata.Pin) error {
 	if newest, ok := e.State().NewestEra(); ok && uint64(newest.Number) != pin.Era {
 		return fmt.Errorf("era %d follows %d: %w", newest.Number, pin.Era, metadata.ErrEra)
+	}
+	if e.unfit.Load() == pin.Era {
+		return fmt.Errorf("era %d does not hold what the bucket holds: %w", pin.Era, errRebuild)
 	}
 	return e.beating.met(pin)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -45,7 +46,6 @@ type mirror struct {
 	mirrored time.Time                    // a read of Redis that began then is in the index in memory
 	failed   time.Time                    // a read of Redis that began then came to nothing,
 	why      error                        // for this reason
-	changed  chan struct{}                // closed and made anew when something was mirrored
 }
 
 // followed is a journal of another agent. next only rises, and whoever raises it has taken in every slot between.
@@ -62,7 +62,6 @@ type followed struct {
 func (m *mirror) init() {
 	m.bell, m.sealed, m.turn = make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{}, 1)
 	m.journals, m.done = make(map[topic.JournalID]*followed), make(map[topic.JournalID]struct{})
-	m.changed = make(chan struct{})
 }
 
 // whole notes journals that were read to their end.
@@ -73,12 +72,6 @@ func (m *mirror) whole(js []ended) {
 		m.done[j.journal.ID] = struct{}{}
 		delete(m.journals, j.journal.ID)
 	}
-}
-
-// tell wakes those who wait for something to be mirrored. The lock is held.
-func (m *mirror) tell() {
-	close(m.changed)
-	m.changed = make(chan struct{})
 }
 
 // follow brings the journals followed to the control state, and lists them. The lock is held.
@@ -316,25 +309,54 @@ func (e *Engine) mirrorSegments(ctx context.Context, f *followed, segments []met
 				return err
 			}
 		}
-		e.mirrorSlot(f, s.Slot, s.Extents)
+		if err := e.mirrorSlot(f, s.Slot, s.Extents); err != nil {
+			return e.judgeCopy(ctx, s, err)
+		}
 	}
 	return nil
+}
+
+// judgeCopy says whose fault it is that a slot which Redis tells of does not fit the index in memory: if the bucket says
+// the same as Redis, what is in memory is not what counts; else a new era is due, with a copy that is (R1).
+func (e *Engine) judgeCopy(ctx context.Context, s metadata.Segment, why error) error {
+	said, err := readFooter(ctx, e.store, s.Journal, s.Slot)
+	if err != nil {
+		return err
+	}
+	state := e.State()
+	if slices.Equal(present(state, said.Extents), present(state, s.Extents)) {
+		e.Contradicted(why)
+		return why
+	}
+	if newest, ok := state.NewestEra(); ok {
+		slog.ErrorContext(ctx, "index copy is not what the bucket holds, building another", "journal", s.Journal.String(), "slot", s.Slot, "error", why)
+		e.unfit.Store(uint64(newest.Number))
+		e.wake()
+	}
+	return fmt.Errorf("index copy of slot %d of journal %s is not what the bucket holds: %w", s.Slot, s.Journal, errRebuild)
 }
 
 // mirrorFooters takes in the slots [from, to) of a journal, which count, from the bucket.
 func (e *Engine) mirrorFooters(ctx context.Context, f *followed, from, to topic.Slot) error {
 	return e.slots(ctx, f.id, from, to, func(x segment.SlotExtents) error {
-		e.mirrorSlot(f, x.Slot, x.Extents)
-		return nil
+		return e.mirrorFooter(f, x)
 	})
 }
 
-// mirrorSlot takes in one slot that counts, all below it being in already.
-func (e *Engine) mirrorSlot(f *followed, slot topic.Slot, extents []segment.Extent) {
+// mirrorFooter is mirrorSlot for what the bucket says.
+func (e *Engine) mirrorFooter(f *followed, x segment.SlotExtents) error {
+	err := e.mirrorSlot(f, x.Slot, x.Extents)
+	if err != nil {
+		e.Contradicted(err)
+	}
+	return err
+}
+
+// mirrorSlot takes in one slot that counts, all below it being in already. With an error it is not in.
+func (e *Engine) mirrorSlot(f *followed, slot topic.Slot, extents []segment.Extent) error {
 	extents = present(e.State(), extents)
 	if err := e.log.Add(f.id, slot, extents); err != nil {
-		// The log contradicts its index in memory: our own defect. A restart reads all of it from the bucket.
-		slog.Error("slot of another agent not visible", "journal", f.id.String(), "slot", slot, "error", err)
+		return err
 	}
 	m := &e.mirror
 	m.mu.Lock()
@@ -343,7 +365,7 @@ func (e *Engine) mirrorSlot(f *followed, slot topic.Slot, extents []segment.Exte
 		f.ends[x.Partition] = max(f.ends[x.Partition], x.Next)
 	}
 	f.next = max(f.next, slot+1)
-	m.tell()
+	return nil
 }
 
 // mirrorSealed reads, until ctx ends, what is missing of journals that the control state calls sealed: all slots below
@@ -422,7 +444,9 @@ func (e *Engine) readToSeal(ctx context.Context, j topic.JournalID, seal topic.S
 	}
 	// What lies above the last summary is read from the bucket even if Redis told of it: the base of an epoch rests on it.
 	err = e.slots(ctx, j, min(from, listed), seal, func(x segment.SlotExtents) error {
-		e.mirrorSlot(f, x.Slot, x.Extents)
+		if err := e.mirrorFooter(f, x); err != nil {
+			return err
+		}
 		for _, y := range x.Extents {
 			if x.Slot >= listed {
 				ends[y.Partition] = y.Next
