@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/odradek/odradek/agent/api"
@@ -20,18 +21,27 @@ func (l *apiLog) Append(ctx context.Context, acks int8, batches []api.PartitionB
 	for i, b := range batches {
 		in[i] = ingest.PartitionBatch{Partition: b.Partition, Records: b.Records, Frame: b.Frame}
 	}
-	out := make([]api.Pending, len(batches))
+	l.s.owning.between.arrive(ctx, len(batches), func(i int) topic.Partition { return batches[i].Partition })
+	out, w := make([]api.Pending, len(batches)), new(waiting)
 	for i, p := range l.s.ingest.Append(ctx, ingest.Acks(acks), in) {
-		out[i] = apiPending{p}
+		out[i] = apiPending{p, l.s, batches[i].Partition, w}
 	}
 	return out
 }
 
-type apiPending struct{ ingest.Pending }
+type apiPending struct {
+	ingest.Pending
+	s         *session
+	partition topic.Partition
+	waiting   *waiting // of the request
+}
 
 // Wait implements api.Pending.
 func (p apiPending) Wait(ctx context.Context) (api.Appended, error) {
 	r, err := p.Pending.Wait(ctx)
+	if errors.Is(err, ingest.ErrNotOwner) {
+		p.s.owning.between.leave(ctx, p.waiting, p.partition)
+	}
 	return api.Appended{Base: r.Base, LogAppendTime: r.AppendTime, LogStart: r.LogStart}, err
 }
 

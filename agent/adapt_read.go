@@ -21,8 +21,15 @@ type apiReader struct{ s *session }
 
 // Read implements api.Reader.
 func (r *apiReader) Read(ctx context.Context, q api.ReadRequest) []api.ReadResult {
-	a := r.s.agent
-	return reader{pool: r.s, fetch: r.s.fetch, shown: &a.shown, zone: a.place.Zone}.Read(ctx, q)
+	a, b, w := r.s.agent, &r.s.owning.between, new(waiting)
+	b.arrive(ctx, len(q.Parts), func(i int) topic.Partition { return q.Parts[i].Partition })
+	out := reader{pool: r.s, fetch: r.s.fetch, shown: &a.shown, zone: a.place.Zone}.Read(ctx, q)
+	for i, res := range out {
+		if errors.Is(res.Err, ingest.ErrNotOwner) {
+			b.leave(ctx, w, q.Parts[i].Partition)
+		}
+	}
+	return out
 }
 
 // pool is what a reader asks about this agent and the others. session is the real one.

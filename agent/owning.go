@@ -20,8 +20,9 @@ const (
 // owning takes partitions over that other journals had: what they need is loaded off the control path, and only then
 // does ingest own them (F5). A newer assignment ends a load that is under way.
 type owning struct {
-	s    *session
-	load chan struct{} // holds one for each load under way; capacity gainAhead
+	s       *session
+	load    chan struct{} // holds one for each load under way; capacity gainAhead
+	between between       // clients that wait
 
 	mu    sync.Mutex // guards what follows, and that ingest owns nothing that a newer assignment gave away
 	gains map[topic.Partition]gain
@@ -34,7 +35,7 @@ type gain struct {
 }
 
 func newOwning(s *session) *owning {
-	return &owning{s: s, load: make(chan struct{}, gainAhead), gains: make(map[topic.Partition]gain)}
+	return &owning{s: s, load: make(chan struct{}, gainAhead), between: between{s: s}, gains: make(map[topic.Partition]gain)}
 }
 
 // newest says whether an assignment is the newest one of its partition, and this journal's.
