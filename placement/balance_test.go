@@ -171,7 +171,7 @@ func anyPool(rng *rand.Rand) *pool {
 
 func TestBalance_EvenAndThenAtRest(t *testing.T) {
 	moved, enough := 0, 0
-	for seed := range uint64(200) {
+	for seed := range uint64(100) {
 		p := anyPool(rand.New(rand.NewPCG(seed, 1)))
 		if enough += p.surplus(); membersOf(p.loads()).weight == 0 {
 			if moves := p.balance(); moves != nil {
@@ -190,7 +190,7 @@ func TestBalance_EvenAndThenAtRest(t *testing.T) {
 // Owners work off the moves at their own pace and never ask each other: what is left to do does not depend on what was
 // done, but for other partitions of other topics once a topic became even.
 func TestBalance_DoneMovesLeaveTheOthersAsTheyWere(t *testing.T) {
-	for seed := range uint64(60) {
+	for seed := range uint64(30) {
 		rng := rand.New(rand.NewPCG(seed, 2))
 		p := anyPool(rng)
 		moves, was := p.plan()
@@ -246,7 +246,7 @@ func (p *pool) plan() ([]Move, map[topic.ID]bool) {
 // all knew yet.
 func TestBalance_StaleViewsComeToRest(t *testing.T) {
 	moved, alone := 0, 0
-	for seed := range uint64(60) {
+	for seed := range uint64(12) {
 		rng := rand.New(rand.NewPCG(seed, 3))
 		truth := anyPool(rng)
 		alone += truth.copy().settle(t)
