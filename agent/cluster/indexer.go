@@ -126,7 +126,7 @@ func (e *Engine) Index(ctx context.Context) error {
 	beating.Go(func() { e.beat(beats) })
 	defer beating.Wait()
 	defer stop()
-	away := false
+	var before error
 	for {
 		err := e.indexing(ctx)
 		e.era.Store(0)
@@ -134,13 +134,14 @@ func (e *Engine) Index(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if !e.unwell.Swap(true) {
+		well := !e.unwell.Swap(true)
+		if well {
 			e.doorbell() // R1: the control log is read more often from now on
 		}
-		if !away || !errors.Is(err, metadata.ErrUnavailable) {
+		if well || !lasts(before, err) {
 			slog.WarnContext(ctx, "index is not kept for now", "error", err, "slots_behind", e.Behind())
 		}
-		away = errors.Is(err, metadata.ErrUnavailable)
+		before = err
 		pause := min(retryIndex, e.cfg.Lease/beatsPerLease)
 		if errors.Is(err, metadata.ErrEra) || errors.Is(err, errRebuild) {
 			pause = retryEra // the pauses of R1 are those of another era at the same identity
@@ -149,6 +150,17 @@ func (e *Engine) Index(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// lasts says whether the reason why the index is not kept is that of the attempt before, and one that goes on for many:
+// it was told then, and so will be that the index is in step again.
+func lasts(before, now error) bool {
+	for _, reason := range []error{metadata.ErrUnavailable, errPaused} {
+		if errors.Is(before, reason) && errors.Is(now, reason) {
+			return true
+		}
+	}
+	return false
 }
 
 // indexing pins an era and works in it until something fails.
