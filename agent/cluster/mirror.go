@@ -260,6 +260,9 @@ func (e *Engine) readRedis(ctx context.Context) error {
 	if !ok {
 		return errUnmirrored
 	}
+	if err := e.abreast(ctx, pinOf(newest)); err != nil {
+		return err
+	}
 	m := &e.mirror
 	m.mu.Lock()
 	all := e.follow()
@@ -296,6 +299,22 @@ func (e *Engine) readRedis(ctx context.Context) error {
 			}
 		}
 		all = more
+	}
+	return nil
+}
+
+// abreast returns when this agent has applied all control records that Redis has. It follows the journals that it knows
+// of: what one holds that was opened since, others may have shown already (I7).
+func (e *Engine) abreast(ctx context.Context, pin metadata.Pin) error {
+	applied, err := e.meta.Applied(ctx, pin)
+	if err != nil || applied < e.State().Next() {
+		return err
+	}
+	if err := e.CatchUp(ctx); err != nil {
+		return fmt.Errorf("redis stands at control %d, this agent at %d: %w", applied, e.State().Next()-1, err)
+	}
+	if newest, _ := e.State().NewestEra(); uint64(newest.Number) != pin.Era {
+		return fmt.Errorf("era %d follows %d: %w", newest.Number, pin.Era, metadata.ErrEra)
 	}
 	return nil
 }

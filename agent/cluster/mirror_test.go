@@ -17,6 +17,7 @@ import (
 	"github.com/odradek/odradek/metadata/embedded"
 	metaredis "github.com/odradek/odradek/metadata/redis"
 	"github.com/odradek/odradek/objectstore"
+	"github.com/odradek/odradek/objectstore/faulty"
 	"github.com/odradek/odradek/objectstore/memory"
 	"github.com/odradek/odradek/segment"
 	"github.com/odradek/odradek/sequence"
@@ -358,6 +359,44 @@ func TestSyncIndex_AnAgentThatWasTakenOverDoesNotAnswer(t *testing.T) {
 	if err := a.SyncIndex(t.Context(), time.Now()); !errors.Is(err, errBehindOwn) {
 		t.Errorf("%v, want errBehindOwn", err)
 	}
+}
+
+// Redis holds slots of a journal that was opened since this agent read the control log last, and other agents show them. It
+// reads the control log first, and does not answer as if it knew all while it cannot (I7).
+func TestSyncIndex_KnowsTheJournalsThatRedisKnows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, meta := memory.New(), embedded.Open()
+		away := faulty.New(store, nil)
+		a, b := join(t, store, meta), join(t, away, meta)
+		ps := a.topicAt(t, "orders", 1)
+		if err := a.CatchUp(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		pin := openEra(t, meta, a, b)
+		a.write(t, store, ps[0])
+		a.publish(t, pin, a.slot)
+		if err := b.SyncIndex(t.Context(), time.Now()); err != nil || b.sees(ps[0]) != 1 {
+			t.Errorf("%v, seen to %d, want 1", err, b.sees(ps[0]))
+		}
+		away.Cut()
+		time.Sleep(time.Millisecond)
+		c := join(t, store, meta)
+		if err := a.CatchUp(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		a.give(t, store, c, ps[0])
+		c.write(t, store, ps[0])
+		a.publish(t, pin, a.slot)
+		c.publish(t, pin, c.slot)
+		if err := b.SyncIndex(t.Context(), time.Now()); err == nil {
+			t.Errorf("the new journal is not known and nothing is said, seen to %d", b.sees(ps[0]))
+		}
+		away.Mend()
+		time.Sleep(time.Second)
+		if err := b.SyncIndex(t.Context(), time.Now()); err != nil || b.sees(ps[0]) != 2 {
+			t.Errorf("%v, seen to %d, want 2", err, b.sees(ps[0]))
+		}
+	})
 }
 
 func TestMirror_DeletedTopicsAreForgotten(t *testing.T) {
