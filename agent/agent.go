@@ -101,13 +101,14 @@ func Run(ctx context.Context, s settings.Settings, banner io.Writer) error {
 // sessions runs one journal after the other until ctx ends. A fenced journal is followed by a new one, except where
 // the index is in memory: there another process has taken the bucket over, and this one goes (B5).
 func (a *agent) sessions(ctx context.Context) error {
+	var damaged damage
 	for pause := retrySession; ; {
 		err := a.session(ctx)
 		if ctx.Err() != nil {
 			return nil
 		}
 		switch {
-		case errors.Is(err, slotlog.ErrImpostor), !retriable(err):
+		case errors.Is(err, slotlog.ErrImpostor), !retriable(err), damaged.lasts(err):
 			return err
 		case errors.Is(err, slotlog.ErrFenced) && a.settings.Stores.Redis == settings.RedisEmbedded:
 			return fmt.Errorf("another agent has taken this bucket over: %w", err)
@@ -133,7 +134,7 @@ func (a *agent) sessions(ctx context.Context) error {
 // retriable tells a journal that ended, or a bucket that is away, from what a person must mend.
 func retriable(err error) bool {
 	for _, final := range []error{
-		cluster.ErrForeign, cluster.ErrNodeID, cluster.ErrUnreadable, errListen, slotlog.ErrCorrupt, wal.ErrLocked,
+		cluster.ErrForeign, cluster.ErrNodeID, cluster.ErrUnreadable, errListen, wal.ErrLocked,
 	} {
 		if errors.Is(err, final) {
 			return false
