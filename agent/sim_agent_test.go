@@ -320,6 +320,7 @@ func (x *simProcess) serve(ctx context.Context, a *agent) error {
 	}
 	defer s.wal.Close()
 	x.p.note("%s: journal %s open, node %d, %d sealed", x.name, s.journal, opened.NodeID, len(opened.Sealed))
+	x.p.book.opens(x, s.journal)
 	door := &simDoor{opened: func() { x.serves(s) }, closed: make(chan struct{})}
 	x.mu.Lock()
 	x.door = door

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"github.com/odradek/odradek/recordbatch"
 	"github.com/odradek/odradek/topic"
@@ -25,7 +26,27 @@ type simBook struct {
 	lost    int // records acked with acks=1 that are not there
 	reads   int
 	others  int // reads answered by agents that do not own the partition
+
+	extra    [len(simCounts)]atomic.Int64 // what else was reached
+	unseen   bool                         // the index copy went back without a sign
+	journals map[topic.JournalID]simJournal
+	trouble  []simTrouble
+
+	mates []*simMember // of all teams; fixed before they work
 }
+
+// simCounts names what a book counts beside its own fields.
+var simCounts = [...]string{"damaged reads", "sealed in a move", "generations", "members' commits", "topics made", "topics deleted"}
+
+// The places in simCounts.
+const (
+	simDamaged = iota
+	simSealedInAMove
+	simGenerations
+	simTeamCommits
+	simTopicsMade
+	simTopicsDeleted
+)
 
 // sender is a producer and all it sent, in its order.
 type simSender struct {
@@ -37,6 +58,7 @@ func newBook(p *simPool) *simBook {
 	return &simBook{
 		p: p, seen: make(map[spot]string), all: make(map[spot]string), one: make(map[spot]string),
 		shown: make(map[*simProcess]*[simPartitions]topic.Offset), copied: make(map[int32]*[simPartitions]topic.Offset),
+		journals: make(map[topic.JournalID]simJournal),
 	}
 }
 
@@ -141,10 +163,9 @@ func (b *simBook) mirrored(era, partition int32) (high topic.Offset) {
 // the highest shown like that: it never goes back among agents that read one open era, nor with the next one (I7, R4). An
 // index copy that went back without a sign is beyond that.
 func (b *simBook) showedCopy(x *simProcess, era, partition int32, before, high topic.Offset) {
-	unseen := b.p.happened("roll back, same identity")
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if high < before && !unseen {
+	if high < before && !b.unseen {
 		b.p.wrong("%s shows high watermark %d of partition %d from the index copy, %d was shown from it", x.name, high, partition, before)
 	}
 	if b.copied[era] == nil {

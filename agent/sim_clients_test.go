@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/odradek/odradek/agent/api"
 	"github.com/odradek/odradek/agent/fetch"
 	"github.com/odradek/odradek/agent/group"
+	"github.com/odradek/odradek/control"
 	"github.com/odradek/odradek/recordbatch"
 	"github.com/odradek/odradek/sequence"
 	"github.com/odradek/odradek/topic"
@@ -44,7 +46,8 @@ func (p *simPool) clients() []simClient {
 	for i := range simGroups {
 		out = append(out, &simCommitter{p: p, r: p.draws(fmt.Sprintf("committer %d", i)), group: fmt.Sprintf("group-%d", i)})
 	}
-	return out
+	out = append(out, &simAdmin{p: p, r: p.draws("admin")})
+	return append(out, p.teams()...)
 }
 
 // rest sleeps for a while; ctx may end it.
@@ -328,24 +331,48 @@ func (c *simCommitter) work(ctx context.Context) {
 	}
 }
 
-// coordinator finds the group's coordinator, or now and then somebody who is not.
+// coordinator finds the group's coordinator: where some agent says, or one that takes itself for it, or now and then
+// somebody who is not.
 func (c *simCommitter) coordinator() *simProcess {
 	xs := c.p.serving()
 	if len(xs) == 0 {
 		return nil
 	}
-	if c.r.IntN(5) == 0 {
+	switch c.r.IntN(6) {
+	case 0:
+		return xs[c.r.IntN(len(xs))]
+	case 1, 2, 3:
+		xs = slices.DeleteFunc(xs, func(x *simProcess) bool { return !x.coordinates(c.group) })
+		if len(xs) == 0 {
+			return nil
+		}
 		return xs[c.r.IntN(len(xs))]
 	}
 	s := c.p.state(c.r)
 	if s == nil {
 		return nil
 	}
+	j, _ := coordinatorOf(s, c.group)
+	return c.p.with(j)
+}
+
+// coordinatorOf gives the journal whose agent coordinates a group, by a picture of the cluster.
+func coordinatorOf(s *control.State, of string) (topic.JournalID, bool) {
 	t, ok := s.TopicByName(topic.ConsumerOffsets)
 	if !ok {
-		return nil
+		return topic.JournalID{}, false
 	}
-	return c.p.with(t.Owner(group.PartitionFor(c.group, t.Partitions())).Journal)
+	return t.Owner(group.PartitionFor(of, t.Partitions())).Journal, true
+}
+
+// coordinates says whether a process takes itself for a group's coordinator.
+func (x *simProcess) coordinates(of string) bool {
+	s := x.session()
+	if s == nil {
+		return false
+	}
+	j, ok := coordinatorOf(s.cluster.State(), of)
+	return ok && j == s.journal
 }
 
 func (c *simCommitter) commit(ctx context.Context, x *simProcess) bool {

@@ -9,6 +9,7 @@ import (
 	"github.com/odradek/odradek/control"
 	"github.com/odradek/odradek/metadata/embedded"
 	metafaulty "github.com/odradek/odradek/metadata/faulty"
+	"github.com/odradek/odradek/topic"
 )
 
 // simFault is something that goes wrong at a time, and mostly is mended after a while.
@@ -46,6 +47,10 @@ var simFaults = []struct {
 	{"move", (*simFault).move},
 	{"drain", (*simFault).drain},
 	{"takeover by hand", (*simFault).takeover},
+	{"isolated", (*simFault).isolated},
+	{"damaged reads", (*simFault).damagedReads},
+	{"index copy behind an owner", (*simFault).copyBehind},
+	{"sealed in a move", (*simFault).sealedInAMove},
 }
 
 // draw makes the seed's faults: at least three, of any kinds, within a time.
@@ -75,13 +80,6 @@ func (f *simFault) happen(p *simPool) {
 	p.note("fault %d is over", f.number)
 }
 
-// happened says whether faults of a kind have begun.
-func (p *simPool) happened(kind string) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.kinds[kind] > 0
-}
-
 // begins notes what happens to whom.
 func (f *simFault) begins(p *simPool, to string) { p.note("fault %d: %s: %s", f.number, f.kind, to) }
 
@@ -100,6 +98,7 @@ func (f *simFault) killSameDisk(p *simPool) {
 		return
 	}
 	f.begins(p, x.name)
+	p.book.troubles(x)
 	x.kill()
 	time.Sleep(f.lasts)
 	p.start(x.on)
@@ -111,6 +110,7 @@ func (f *simFault) killOtherDisk(p *simPool) {
 		return
 	}
 	f.begins(p, x.name)
+	p.book.troubles(x)
 	x.kill()
 	time.Sleep(f.lasts / 4)
 	p.start(p.newDisk())
@@ -119,6 +119,7 @@ func (f *simFault) killOtherDisk(p *simPool) {
 func (f *simFault) killForGood(p *simPool) {
 	if x := f.victim(p, false); x != nil {
 		f.begins(p, x.name)
+		p.book.troubles(x)
 		x.kill()
 	}
 }
@@ -134,6 +135,7 @@ func (f *simFault) pause(p *simPool) {
 		d = f.lasts / 10 // a hiccup
 	}
 	f.begins(p, fmt.Sprintf("%s for %v", x.name, d))
+	defer p.book.troubles(x)()
 	x.hold(d)
 	time.Sleep(d)
 }
@@ -141,6 +143,7 @@ func (f *simFault) pause(p *simPool) {
 func (f *simFault) bucketFaults(p *simPool) {
 	xs, w := f.some(p), simWeather{bucket: f.r.Float64() * 0.3, slow: time.Duration(f.r.Int64N(int64(400 * time.Millisecond)))}
 	f.begins(p, names(xs))
+	defer p.book.troubles(xs...)()
 	for _, x := range xs {
 		x.setWeather(w)
 	}
@@ -153,6 +156,7 @@ func (f *simFault) bucketFaults(p *simPool) {
 func (f *simFault) bucketOutage(p *simPool) {
 	xs := f.some(p)
 	f.begins(p, names(xs))
+	defer p.book.troubles(xs...)()
 	for _, x := range xs {
 		x.bucket.Cut()
 	}
@@ -167,6 +171,7 @@ func (f *simFault) bucketOutage(p *simPool) {
 func (f *simFault) metaFaults(p *simPool) {
 	xs, w := f.some(p), simWeather{meta: f.r.Float64() * 0.4}
 	f.begins(p, names(xs))
+	defer p.book.troubles(xs...)()
 	for _, x := range xs {
 		x.setWeather(w)
 	}
@@ -187,6 +192,7 @@ func (f *simFault) cutAll(p *simPool)  { f.cut(p, p.living()) }
 
 func (f *simFault) cut(p *simPool, xs []*simProcess) {
 	f.begins(p, names(xs))
+	defer p.book.troubles(xs...)()
 	for _, x := range xs {
 		x.meta.Cut()
 	}
@@ -200,6 +206,7 @@ func (f *simFault) cut(p *simPool, xs []*simProcess) {
 
 func (f *simFault) forget(p *simPool) {
 	f.begins(p, "everything")
+	p.book.troubles()()
 	p.world.Forget()
 }
 
@@ -213,18 +220,21 @@ func (f *simFault) past(p *simPool) *embedded.Snapshot {
 func (f *simFault) rollBackUnseen(p *simPool) {
 	old := f.past(p)
 	f.begins(p, "under the identity of now")
+	p.book.wentBack()
 	p.world.RollBack(old, p.world.Snapshot().Identity())
 }
 
 func (f *simFault) rollBackRestarted(p *simPool) {
 	old := f.past(p)
 	f.begins(p, "under a new identity")
+	p.book.troubles()()
 	p.world.RollBack(old, embedded.NewIdentity())
 }
 
 func (f *simFault) rollBackPromoted(p *simPool) {
 	old := f.past(p)
 	f.begins(p, "with its old run id and a new replication id")
+	p.book.troubles()()
 	p.world.RollBack(old, embedded.Identity{RunID: old.Identity().RunID, ReplicationID: embedded.NewIdentity().ReplicationID})
 }
 
@@ -238,6 +248,7 @@ func (f *simFault) split(p *simPool) {
 	}
 	replicaWins := f.r.IntN(2) == 0
 	f.begins(p, fmt.Sprintf("%s see a replica, which wins: %t", names(xs), replicaWins))
+	defer p.book.troubles()()
 	replica := p.world.Split(old, embedded.NewIdentity(), links...)
 	time.Sleep(f.lasts)
 	if replicaWins {
@@ -263,6 +274,7 @@ func (p *simPool) promoted() {
 		newest := eras[len(eras)-1]
 		if i < len(eras)-1 && id == now.Identity() && (newest.RunID != id.RunID || newest.ReplicationID != id.ReplicationID) {
 			p.note("the master is promoted again")
+			p.book.troubles()()
 			p.world.RollBack(now, embedded.Identity{RunID: id.RunID, ReplicationID: embedded.NewIdentity().ReplicationID})
 			return
 		}
@@ -276,6 +288,7 @@ func (f *simFault) leave(p *simPool) {
 		return
 	}
 	f.begins(p, x.name)
+	defer p.book.troubles(x)()
 	x.stop()
 	time.Sleep(f.lasts)
 	if f.r.IntN(3) > 0 || len(p.living()) == 0 {
@@ -293,20 +306,30 @@ func (f *simFault) join(p *simPool) {
 // move asks an owner to move some partitions, one after the other, to somebody.
 func (f *simFault) move(p *simPool) {
 	for range 1 + f.r.IntN(8) {
-		i, from, to := int32(f.r.IntN(simPartitions)), f.victim(p, true), f.victim(p, true)
+		name, i := simTopic, int32(f.r.IntN(simPartitions))
+		if f.r.IntN(3) == 0 {
+			name, i = topic.ConsumerOffsets, int32(f.r.IntN(simGroups))
+		}
+		from, to := f.victim(p, true), f.victim(p, true)
 		if from == nil {
 			return
 		}
-		f.propose(p, from, fmt.Sprintf("%d to %s", i, to.name), func(s *control.State) control.Record {
-			target := to.session()
-			a, ok := s.Owner(p.partition(i))
-			if target == nil || !ok {
-				return nil
-			}
-			return control.Move{Partition: p.partition(i), Epoch: a.Epoch, ToJournal: target.journal}
-		})
+		f.moveTo(p, name, i, from, to)
 		time.Sleep(f.lasts / 10)
 	}
+}
+
+// moveTo lets an agent ask for a move of a partition.
+func (f *simFault) moveTo(p *simPool, name string, i int32, by, to *simProcess) {
+	f.propose(p, by, fmt.Sprintf("%d of %s to %s", i, name, to.name), func(s *control.State) control.Record {
+		target := to.session()
+		t, ok := s.TopicByName(name)
+		if target == nil || !ok {
+			return nil
+		}
+		a := t.Owner(i)
+		return control.Move{Partition: a.Partition, Epoch: a.Epoch, ToJournal: target.journal}
+	})
 }
 
 func (f *simFault) drain(p *simPool) {
@@ -356,6 +379,7 @@ func (f *simFault) takeover(p *simPool) {
 		return
 	}
 	f.begins(p, fmt.Sprintf("%s takes over from %s", by.name, of.name))
+	defer p.book.troubles(of)()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := s.cluster.Takeover(ctx, victim.journal); err != nil {
@@ -390,6 +414,7 @@ func (p *simPool) calm() {
 			continue
 		}
 		x.setWeather(simWeather{})
+		x.bucket.SetScript(x.bucketScript)
 		x.bucket.Mend()
 		x.meta.Mend()
 	}
