@@ -56,6 +56,7 @@ func simulate(ctx context.Context, args []string) (clean bool, err error) {
 	block := f.Uint64("block", blockSize, "seeds that a process tells, one after the other")
 	twice := f.Bool("twice", false, "run each seed twice, among others and alone, and compare the logs of events")
 	tell := f.Bool("tell", false, "tell the story of the first seed instead, with the agents' own logs")
+	calls := f.Bool("calls", false, "with -tell: tell every call to the stores, too")
 	if err := f.Parse(args); err != nil {
 		return false, err
 	}
@@ -76,7 +77,7 @@ func simulate(ctx context.Context, args []string) (clean bool, err error) {
 		return false, err
 	}
 	if *tell {
-		return p.story(ctx, *first, dir)
+		return p.story(ctx, *first, *calls, dir)
 	}
 	began := time.Now()
 	pl := plan{first: *first, count: *seeds, block: max(1, *block), jobs: max(1, *jobs), twice: *twice}
@@ -108,8 +109,11 @@ func every(d time.Duration, tell func(*total)) func(*total) {
 }
 
 // story runs one seed aloud.
-func (p program) story(ctx context.Context, seed uint64, dir string) (clean bool, err error) {
+func (p program) story(ctx context.Context, seed uint64, calls bool, dir string) (clean bool, err error) {
 	cmd := exec.CommandContext(ctx, p.binary, "-test.run", "^TestSim_", "-test.v", "-sim.tell", "-sim.seed", fmt.Sprint(seed), "-sim.disks", dir)
+	if calls {
+		cmd.Args = append(cmd.Args, "-sim.calls")
+	}
 	cmd.Env = environment()
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	return cmd.Run() == nil, nil
