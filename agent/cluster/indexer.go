@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -316,8 +317,8 @@ func (e *Engine) indexAll(ctx context.Context, pin metadata.Pin, j topic.Journal
 		}
 		n, err := e.indexSegments(ctx, pin, segments)
 		next += topic.Slot(n)
-		if err == nil && worked != nil {
-			err = worked()
+		if n > 0 && worked != nil { // also where the next slot has to wait for another journal's (R2)
+			err = cmp.Or(err, worked())
 		}
 		if err != nil {
 			return next, err
@@ -346,6 +347,9 @@ func (e *Engine) indexSealed(ctx context.Context, pin metadata.Pin, worked func(
 		moved = false
 		left = slices.DeleteFunc(left, func(j ended) bool {
 			if err != nil {
+				return false
+			}
+			if err = e.same(pin); err != nil { // many journals take their time: a newer era must not wait for the end
 				return false
 			}
 			id := j.journal.ID
