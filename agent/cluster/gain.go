@@ -360,7 +360,8 @@ func (e *Engine) stretches(extents []index.Entry) []part {
 	return out
 }
 
-// footers is what a stretch of a journal says; of a single slot also what it releases.
+// footers is what a stretch of a journal says of producers; of a single slot also what it releases. Extents are left out:
+// the index in memory has them, and the cache has room for twice as many slots without.
 type footers struct {
 	journal  topic.JournalID
 	slots    []segment.SlotExtents
@@ -401,16 +402,19 @@ func (e *Engine) footers(ctx context.Context, j topic.JournalID, s stretch) (foo
 				return footers{}, 0, err
 			}
 		}
+		for i := range out.slots {
+			out.slots[i].Extents = nil
+		}
 		return out, out.size(), nil
 	})
 }
 
 // size is about what it takes in memory.
 func (f footers) size() int64 {
-	const extentSize, deltaSize, entrySize = 72, 64, 128
+	const deltaSize, entrySize = 64, 128
 	n := int64(entrySize)
 	for _, s := range f.slots {
-		n += entrySize + int64(len(s.Extents))*extentSize + int64(len(s.Producers))*deltaSize
+		n += entrySize + int64(len(s.Producers))*deltaSize
 	}
 	for _, r := range f.releases {
 		n += entrySize + int64(len(r.ProducerState))

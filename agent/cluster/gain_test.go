@@ -161,6 +161,27 @@ func TestGained_ReleaseIsAllThatIsRead(t *testing.T) {
 	}
 }
 
+// What is kept of footers is what producers did: the room that extents would take is many slots'.
+func TestGained_KeepsNoExtentsOfFooters(t *testing.T) {
+	store := memory.New()
+	o := boot(t, store, embedded.Open())
+	ps := o.topicOf(t, "orders", 3)
+	for range segment.SummaryEvery {
+		o.write(t, store, ps...)
+	}
+	for _, s := range []stretch{{0, 1}, {0, segment.SummaryEvery}} {
+		read, err := o.footers(t.Context(), o.Journal(), s)
+		if err != nil || len(read.slots) != int(s.to-s.from) {
+			t.Fatalf("%d slots, %v", len(read.slots), err)
+		}
+		for _, x := range read.slots {
+			if len(x.Extents) != 0 || len(x.Producers) != len(ps) {
+				t.Errorf("slot %d keeps %d extents and what %d producers did, want %d", x.Slot, len(x.Extents), len(x.Producers), len(ps))
+			}
+		}
+	}
+}
+
 // The slot that ASSIGN names holds no RELEASE of this epoch: the log tells as much.
 func TestGained_WithoutItsReleaseTheLogTells(t *testing.T) {
 	store, meta := memory.New(), embedded.Open()
