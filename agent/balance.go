@@ -297,7 +297,7 @@ func (b *balancer) target(state *control.State, p topic.Partition, wanted topic.
 	}
 	var live []topic.JournalID
 	for _, j := range b.s.cluster.Live() {
-		if now, ok := state.Journal(j.ID); ok && !now.Sealed {
+		if now, ok := state.Journal(j.ID); ok && !now.Sealed && now.Weight > 0 {
 			live = append(live, j.ID)
 		}
 	}

@@ -169,6 +169,42 @@ func (p *pool) logged(text string) int {
 	return n
 }
 
+// Partitions go by the weights of the agents, and one that weighs nothing has none until it is the last.
+func TestPool_SharesGoByWeight(t *testing.T) {
+	t.Parallel()
+	r := servers.OwnRedis(t)
+	p := &pool{t: t, redis: r, options: harness.Options{Bucket: "file://" + harness.TempDir(t), Redis: r.URL()}}
+	for i, weight := range []string{"100", "50", "0"} {
+		p.options.Flags = []string{"--weight", weight, "--zone", fmt.Sprintf("z%d", i)}
+		p.start()
+		if i == 0 {
+			createTopic(t, p.addr(), "wide", poolPartitions)
+		}
+	}
+	owned := func(limit time.Duration, want ...int) {
+		t.Helper()
+		eventually(t, limit, func() error {
+			for _, asked := range p.running() {
+				owners, err := p.owners(asked.Addr)
+				if err != nil {
+					return err
+				}
+				for i, n := range want {
+					if owners[p.agents[i].Addr] != n {
+						return fmt.Errorf("%s says that %v own the partitions, want %v of %v", asked.Addr, owners, want, p.agents)
+					}
+				}
+			}
+			return nil
+		})
+	}
+	owned(30*time.Second, 16, 8, 0)
+	p.agents[1].Stop()
+	owned(10*time.Second, 24, 0, 0)
+	p.agents[0].Stop()
+	owned(10*time.Second, 0, 0, 24)
+}
+
 // An agent that is killed is missed for a lease and a little; what it owned goes on at the others.
 func TestPool_KilledAgentIsTakenOver(t *testing.T) {
 	t.Parallel()
