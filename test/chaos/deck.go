@@ -70,11 +70,11 @@ func (d *deck) next() fault {
 	return f
 }
 
-// beside deals up to n faults that may happen while f does: of other classes, and none that takes a minute.
+// beside deals up to n faults that may happen while f does: of other classes, and none that takes a minute or comes alone.
 func (d *deck) beside(f fault, n int) []fault {
 	var out []fault
 	for i := 0; i < len(d.left) && len(out) < n; {
-		if o := d.left[i]; o.class == f.class || o.long {
+		if o := d.left[i]; f.alone || o.alone || o.class == f.class || o.long {
 			i++
 			continue
 		}

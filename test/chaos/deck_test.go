@@ -8,10 +8,13 @@ import (
 	"github.com/odradek/odradek/test/chaos/pool"
 )
 
+// long is a run that can do everything.
+var long = able{store: pool.MinIO, minutes: 60, inside: true, small: true}
+
 // dealer is the deck of a long run on MinIO.
 func dealer(t *testing.T, seed uint64, only ...string) *deck {
 	t.Helper()
-	d, err := newDeck(seed, allFaults(pool.MinIO, 60), only)
+	d, err := newDeck(seed, allFaults(long), only)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,13 +99,13 @@ func TestDeck_OnlySome(t *testing.T) {
 			t.Fatalf("dealt %s", name)
 		}
 	}
-	if _, err := newDeck(1, allFaults(pool.MinIO, 60), []string{"no such fault"}); err == nil {
+	if _, err := newDeck(1, allFaults(long), []string{"no such fault"}); err == nil {
 		t.Fatal("no fault is left, and no error")
 	}
 }
 
 func TestDeck_ShortRunsHaveNoFaultOfAMinute(t *testing.T) {
-	for _, f := range allFaults(pool.MinIO, 3) {
+	for _, f := range allFaults(able{store: pool.MinIO, minutes: 3}) {
 		if f.long {
 			t.Fatalf("%s in a run of three minutes", f.name)
 		}

@@ -13,10 +13,14 @@
 // back, or if the run reached no takeover or no recovery of Redis and so proves nothing. History, logs and data are kept
 // in the directory that is printed first; after a clean run only with -keep.
 //
+// The agents are built to be broken from inside too (package agent/chaos, docs/chaos.md), which takes a minute the first
+// time; -inside=false takes them as users run them.
+//
 //	faults.go           what can be broken, by class: agents, Redis, bucket
 //	deck.go             deals faults by the seed and by their weights
 //	faults_agent.go     kill, terminate, stop, cut off, join, leave
 //	faults_redis.go     flush, kill, tear, fail over, roll back, split, stop, fill, cut off
+//	faults_inside.go    crash at a point of the protocol, jumping clocks, disk errors, torn WALs, a full one
 //	faults_bucket.go    slow, 503s, outage, answers lost, PUTs that land late, damaged GETs
 //	run.go              the run: faults alone, in pairs, or several during one of a minute, until all partitions are back
 //	judge.go            reads everything from everybody in the end, and the bucket offline

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/odradek/odradek/agent/chaos"
 	"github.com/odradek/odradek/test/chaos/check"
 )
 
@@ -53,6 +54,7 @@ type totals struct {
 	Minutes    float64              `json:"minutes"` // of faults
 	Faults     map[string]int       `json:"faults"`  // by name
 	Evidence   map[evidence]int     `json:"evidence"`
+	Points     map[string]int       `json:"points"` // crashes, by point
 	Reached    map[string]int       `json:"reached"`
 	Silent     map[string][]float64 `json:"silent"` // seconds of the longest silence of a partition, by fault that came alone
 	Sent       int                  `json:"sent"`
@@ -136,7 +138,7 @@ func sum(out io.Writer, paths []string) int {
 		fmt.Fprintln(out, "chaos:", err)
 		return 1
 	}
-	all := totals{Faults: make(map[string]int), Evidence: make(map[evidence]int), Reached: make(map[string]int), Silent: make(map[string][]float64)}
+	all := totals{Faults: make(map[string]int), Evidence: make(map[evidence]int), Points: make(map[string]int), Reached: make(map[string]int), Silent: make(map[string][]float64)}
 	unclean := 0
 	fmt.Fprintln(out, "began                 commit         seed  store  agents  lease  minutes  faults    acked  violations")
 	for _, t := range runs {
@@ -171,6 +173,9 @@ func (t *totals) add(o totals) {
 	for kind, n := range o.Evidence {
 		t.Evidence[kind] += n
 	}
+	for point, n := range o.Points {
+		t.Points[point] += n
+	}
 	for what, n := range o.Reached {
 		t.Reached[what] += n
 	}
@@ -204,6 +209,10 @@ func (t *totals) print(out io.Writer, runs []totals) (short bool) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(t.Faults)) {
 		fmt.Fprintf(out, "%8d  %s\n", t.Faults[name], name)
+	}
+	fmt.Fprintln(out, "crashes at a point:")
+	for _, point := range chaos.Points() {
+		fmt.Fprintf(out, "%8d  %s\n", t.Points[point], point)
 	}
 	fmt.Fprint(out, "reached ")
 	for _, what := range slices.Sorted(maps.Keys(t.Reached)) {

@@ -95,7 +95,7 @@ func TestFaults_ALongRunReachesTheGoals(t *testing.T) {
 	for _, f := range d.all {
 		total += f.weight
 		for prefix, kind := range map[string]evidence{
-			"kill": sigkill, "stop for a lease": sigstop, "stop for two": sigstop, "stop for a minute": sigstop, "failover": failedOver, "flushall": flushed,
+			"kill": sigkill, "crash": sigkill, "torn": sigkill, "stop for a lease": sigstop, "stop for two": sigstop, "stop for a minute": sigstop, "failover": failedOver, "flushall": flushed,
 			"bucket away": outage, "bucket takes PUTs late": outage, "cut": linkCut,
 		} {
 			if strings.HasPrefix(f.name, prefix) {
@@ -104,7 +104,7 @@ func TestFaults_ALongRunReachesTheGoals(t *testing.T) {
 		}
 	}
 	for _, g := range goals {
-		if have := float64(by[g.kind]) / float64(total) * goalFaults; have < 1.1*float64(g.n) {
+		if have := float64(by[g.kind]) / float64(total) * goalFaults; have < 1.05*float64(g.n) {
 			t.Errorf("%s: %.0f among %d faults, want more than %d", g.kind, have, goalFaults, g.n)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/odradek/odradek/test/chaos/pool"
+	"github.com/odradek/odradek/test/chaos/traffic"
 )
 
 // class says what a fault breaks. Two faults at a time are of different classes.
@@ -28,15 +29,32 @@ type fault struct {
 	weight int  // cards in a round of the deck
 	away   bool // Redis does not answer meanwhile
 	long   bool // takes a minute: others happen meanwhile, and a short run has none of it
+	alone  bool // nothing happens beside it
+	point  bool // is done at a point that is dealt for it
 	do     func(ctx context.Context, d *damage) error
 }
 
-// allFaults are those that a store and a length of run allow.
-func allFaults(store string, minutes float64) []fault {
+// able is what a run can do.
+type able struct {
+	store   string
+	minutes float64
+	inside  bool // agents can be broken from inside
+	small   bool // one has its data on a small disk
+}
+
+// allFaults are those that a run can do.
+func allFaults(can able) []fault {
 	all := slices.Concat(agentFaults(), redisFaults())
-	if store == pool.MinIO {
+	if can.store == pool.MinIO {
 		all = append(all, bucketFaults()...)
+		if can.small {
+			all = append(all, smallDiskFaults()...)
+		}
 	}
+	if can.inside {
+		all = append(all, insideFaults()...)
+	}
+	minutes := can.minutes
 	return slices.DeleteFunc(all, func(f fault) bool { return f.long && minutes < longRun })
 }
 
@@ -50,8 +68,14 @@ type damage struct {
 	rng   *rand.Rand // its own: two faults at a time draw in any order
 	lease time.Duration
 	late  time.Duration // a PUT that is held lands that much later at most
+	point string        // where to crash, if the fault does
 	tell  func(target string)
 	did   func(kind evidence)
+
+	traffic *traffic.Traffic
+	serial  int // no other damage of the run has it
+	crashed func(point string)
+	note    func(format string, args ...any)
 }
 
 // between draws a time.

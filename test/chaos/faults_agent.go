@@ -14,7 +14,7 @@ const (
 
 func agentFaults() []fault {
 	return []fault{
-		{name: "kill and restart", class: ofAgents, weight: 18, do: func(ctx context.Context, d *damage) error {
+		{name: "kill and restart", class: ofAgents, weight: 14, do: func(ctx context.Context, d *damage) error {
 			return d.kill(ctx, 1, d.between(0, 2*time.Second))
 		}},
 		{name: "kill until taken over", class: ofAgents, weight: 13, do: func(ctx context.Context, d *damage) error {
@@ -28,23 +28,23 @@ func agentFaults() []fault {
 		}},
 		{name: "terminate and restart", class: ofAgents, weight: 3, do: terminate},
 		{name: "stop for a second", class: ofAgents, weight: 2, do: func(ctx context.Context, d *damage) error { return d.stop(ctx, time.Second) }},
-		{name: "stop for a lease and a second", class: ofAgents, weight: 20, do: func(ctx context.Context, d *damage) error {
+		{name: "stop for a lease and a second", class: ofAgents, weight: 23, do: func(ctx context.Context, d *damage) error {
 			return d.stop(ctx, d.lease+time.Second)
 		}},
-		{name: "stop for two leases and more", class: ofAgents, weight: 8, do: func(ctx context.Context, d *damage) error {
+		{name: "stop for two leases and more", class: ofAgents, weight: 10, do: func(ctx context.Context, d *damage) error {
 			return d.stop(ctx, 2*d.lease+d.between(time.Second, 4*time.Second))
 		}},
 		{name: "stop for a minute", class: ofAgents, weight: 1, long: true, do: func(ctx context.Context, d *damage) error {
 			return d.stop(ctx, time.Minute)
 		}},
-		{name: "cut one from redis", class: ofAgents, weight: 4, do: func(ctx context.Context, d *damage) error {
+		{name: "cut one from redis", class: ofAgents, weight: 6, do: func(ctx context.Context, d *damage) error {
 			a, err := d.agent()
 			if err != nil {
 				return err
 			}
 			return d.cutRedis(ctx, a)
 		}},
-		{name: "cut one from its clients", class: ofAgents, weight: 4, do: cutClients},
+		{name: "cut one from its clients", class: ofAgents, weight: 5, do: cutClients},
 		{name: "join", class: ofAgents, weight: 2, do: join},
 		{name: "leave", class: ofAgents, weight: 2, do: leave},
 	}

@@ -17,7 +17,7 @@ func bucketFaults() []fault {
 		trouble("bucket resets after the body", 2, link.Reset, 0.5),
 		trouble("bucket cuts GETs short", 1, link.Truncate, 0.5),
 		trouble("bucket turns bits of GETs", 1, link.Flip, 0.3),
-		{name: "bucket takes PUTs late", class: ofBucket, weight: 10, do: func(ctx context.Context, d *damage) error {
+		{name: "bucket takes PUTs late", class: ofBucket, weight: 13, do: func(ctx context.Context, d *damage) error {
 			late, held := d.between(2*time.Second, d.late), d.done(link.Late)
 			err := d.behave(ctx, "late by "+late.Round(time.Second).String(), func(a *pool.Agent) { a.Bucket.Hold(0.5, late) })
 			if d.done(link.Late) > held {
@@ -25,7 +25,7 @@ func bucketFaults() []fault {
 			}
 			return err
 		}},
-		{name: "bucket away", class: ofBucket, weight: 9, do: func(ctx context.Context, d *damage) error {
+		{name: "bucket away", class: ofBucket, weight: 10, do: func(ctx context.Context, d *damage) error {
 			defer d.did(outage)
 			return d.cutBucket(ctx, d.pool.Members(), d.between(2*time.Second, 12*time.Second))
 		}},
@@ -33,7 +33,7 @@ func bucketFaults() []fault {
 			defer d.did(outage)
 			return d.cutBucket(ctx, d.pool.Members(), time.Minute)
 		}},
-		{name: "cut one from the bucket", class: ofBucket, weight: 6, do: func(ctx context.Context, d *damage) error {
+		{name: "cut one from the bucket", class: ofBucket, weight: 7, do: func(ctx context.Context, d *damage) error {
 			a, err := d.agent()
 			if err != nil {
 				return err

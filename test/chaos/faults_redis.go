@@ -11,7 +11,7 @@ import (
 
 func redisFaults() []fault {
 	return []fault{
-		{name: "flushall", class: ofRedis, weight: 10, do: func(_ context.Context, d *damage) error {
+		{name: "flushall", class: ofRedis, weight: 12, do: func(_ context.Context, d *damage) error {
 			d.tell("redis")
 			err := d.pool.Redis.Flush()
 			if err == nil {
@@ -34,7 +34,7 @@ func redisFaults() []fault {
 			d.pool.Redis.Restart()
 			return nil
 		}},
-		{name: "failover to a lagging replica", class: ofRedis, weight: 19, do: func(ctx context.Context, d *damage) error {
+		{name: "failover to a lagging replica", class: ofRedis, weight: 23, do: func(ctx context.Context, d *damage) error {
 			lag := d.between(500*time.Millisecond, 4*time.Second)
 			d.tell("redis, " + lag.Round(100*time.Millisecond).String() + " behind")
 			lost, err := d.pool.Redis.Failover(ctx, lag)

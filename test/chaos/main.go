@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -28,6 +29,7 @@ type options struct {
 	judge   string
 	flags   string
 	record  string
+	inside  bool
 	sum     bool
 }
 
@@ -44,6 +46,7 @@ func main() {
 	flag.BoolVar(&o.keep, "keep", false, "keep the directory after a clean run too")
 	flag.StringVar(&o.judge, "judge", "", "judge what an earlier run left in a directory, and run nothing")
 	flag.StringVar(&o.flags, "flags", "", "more flags for each agent, separated by spaces")
+	flag.BoolVar(&o.inside, "inside", true, "build agents that can be broken from inside, and do that too")
 	flag.StringVar(&o.record, "record", "", "append what the run came to to a file, one line of JSON")
 	flag.BoolVar(&o.sum, "sum", false, "add up the runs that the files named behind it hold, and run nothing")
 	flag.Parse()
@@ -55,7 +58,7 @@ func main() {
 		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	run := func() int { return chaos(ctx, o) }
+	run := func() int { return perform(ctx, o) }
 	if o.judge != "" {
 		run = func() int { return judgeAgain(o.judge) }
 	}
@@ -64,8 +67,13 @@ func main() {
 	os.Exit(status)
 }
 
-// chaos is a whole run. It returns the exit status.
-func chaos(ctx context.Context, o options) int {
+// able is what the run can do. Only root may have a small disk.
+func (o options) able() able {
+	return able{store: o.store, minutes: o.minutes, inside: o.inside, small: o.store == pool.MinIO && runtime.GOOS == "linux" && os.Geteuid() == 0}
+}
+
+// perform is a whole run. It returns the exit status.
+func perform(ctx context.Context, o options) int {
 	if o.dir == "" {
 		dir, err := os.MkdirTemp("", "odradek-chaos-")
 		if err != nil {

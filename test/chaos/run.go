@@ -6,10 +6,12 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/odradek/odradek/agent/chaos"
 	"github.com/odradek/odradek/test/chaos/history"
 	"github.com/odradek/odradek/test/chaos/pool"
 	"github.com/odradek/odradek/test/chaos/traffic"
@@ -23,6 +25,8 @@ const (
 	readTime    = 2 * time.Minute  // until an agent has served everything,
 	readRecord  = time.Millisecond // and so much more for each record
 	quietTime   = 4 * time.Second  // of load before the first fault, and after the last
+
+	smallDisk = 160 << 20 // bytes: the rings of two lives have room
 )
 
 // topics are those that live as long as the run.
@@ -42,11 +46,14 @@ type run struct {
 	began   time.Time
 	commit  string
 	strikes int
+	points  []string      // left to crash at in this round
+	serial  int           // of the newest damage
 	faulty  time.Duration // from the first fault to the end of the last
 
 	mu       sync.Mutex // guards all below
 	broken   []string   // what fails the run, besides what the checker says
 	done     map[string]int
+	crashes  map[string]int // by point
 	evidence map[evidence]int
 	silent   map[string][]float64 // seconds, by fault that came alone
 	away     []span               // when Redis did not answer anybody
@@ -56,7 +63,7 @@ type run struct {
 type span struct{ from, to time.Duration }
 
 func newRun(ctx context.Context, o options) *run {
-	return &run{o: o, began: time.Now(), commit: commit(), ctx: ctx, t: harness.NewProgram(ctx, "chaos"), rng: rand.New(rand.NewPCG(o.seed, 2)), done: make(map[string]int),
+	return &run{o: o, began: time.Now(), commit: commit(), ctx: ctx, t: harness.NewProgram(ctx, "chaos"), rng: rand.New(rand.NewPCG(o.seed, 2)), done: make(map[string]int), crashes: make(map[string]int),
 		evidence: make(map[evidence]int), silent: make(map[string][]float64)}
 }
 
@@ -67,14 +74,24 @@ func (r *run) history() string { return filepath.Join(r.o.dir, "history.jsonl") 
 func (r *run) run() (bool, error) {
 	defer r.t.Close()
 	var err error
-	if r.deck, err = newDeck(r.o.seed, allFaults(r.o.store, r.o.minutes), words(r.o.faults, ",")); err != nil {
+	if r.deck, err = newDeck(r.o.seed, allFaults(r.o.able()), words(r.o.faults, ",")); err != nil {
 		return false, err
 	}
 	if r.log, err = history.Spill(r.history()); err != nil {
 		return false, err
 	}
 	flags := append([]string{"--lease", r.o.lease.String(), "--wal-size", "64MiB", "--memory", "512MiB", "--pprof"}, words(r.o.flags, " ")...)
-	r.pool = pool.Start(r.t, pool.Options{Dir: r.o.dir, Store: r.o.store, Agents: r.o.agents, Flags: flags})
+	o := pool.Options{Dir: r.o.dir, Store: r.o.store, Agents: r.o.agents, Flags: flags}
+	if r.o.able().small {
+		o.Small = smallDisk
+	}
+	if r.o.inside {
+		harness.BuildToBreak()
+	}
+	r.pool = pool.Start(r.t, o)
+	if err := r.breakable(); err != nil {
+		return false, err
+	}
 	r.traffic = traffic.New(traffic.Config{
 		Log: r.log, Seeds: r.pool.Seeds(), Topics: topics, Producers: 6, AcksOne: 2, Rate: r.o.rate, Consumers: 2, Groups: 2, Admin: true,
 		Targets: r.targets,
@@ -127,6 +144,11 @@ func (r *run) strike() bool {
 	var what []string
 	damages := make([]*damage, 0, 1+len(beside))
 	for _, f := range append([]fault{first}, beside...) {
+		r.serial++
+		point := ""
+		if f.point {
+			point = r.point()
+		}
 		damages = append(damages, &damage{
 			fault: f, pool: r.pool, rng: rand.New(rand.NewPCG(r.rng.Uint64(), 3)), lease: r.o.lease, late: r.late(),
 			tell: func(target string) {
@@ -135,7 +157,7 @@ func (r *run) strike() bool {
 				defer mu.Unlock()
 				what = append(what, f.name+" "+target)
 			},
-			did: r.did,
+			did: r.did, point: point, traffic: r.traffic, serial: r.serial, crashed: r.crashed, note: r.say,
 		})
 	}
 	var striking sync.WaitGroup
@@ -187,6 +209,41 @@ func (r *run) draw() (fault, []fault) {
 	return first, nil
 }
 
+// point deals a point to crash at: each once in a round.
+func (r *run) point() string {
+	if len(r.points) == 0 {
+		r.points = chaos.Points()
+		r.rng.Shuffle(len(r.points), func(i, j int) { r.points[i], r.points[j] = r.points[j], r.points[i] })
+	}
+	p := r.points[0]
+	r.points = r.points[1:]
+	return p
+}
+
+// crashed counts a process that ended at a point.
+func (r *run) crashed(point string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.crashes[point]++
+}
+
+// breakable makes sure that agents that are to be broken from inside can be, their clocks included.
+func (r *run) breakable() error {
+	if !r.o.inside {
+		return nil
+	}
+	for _, a := range r.pool.Members() {
+		report, err := a.Report()
+		if err != nil {
+			return err
+		}
+		if !report.Shifts && slices.ContainsFunc(r.deck.all, func(f fault) bool { return strings.HasPrefix(f.name, "clock") }) {
+			return fmt.Errorf("the clock of %s cannot be shifted", a.Name)
+		}
+	}
+	return nil
+}
+
 // late is how much later a held PUT lands at most.
 func (r *run) late() time.Duration {
 	if r.o.minutes < longRun {
@@ -222,6 +279,9 @@ func (r *run) watchOver() {
 		if !a.Running() {
 			r.fail("%s ended by itself:\n%s", a.Name, a.Tail())
 			a.Launch()
+		}
+		if err := a.ClearQuarantine(); err != nil {
+			r.fail("%v", err)
 		}
 	}
 }

@@ -119,7 +119,7 @@ func (r *run) tally(events []history.Event) (reached, error) {
 func (r *run) totals(a reached, result check.Result) totals {
 	t := totals{
 		Began: r.began.UTC(), Commit: r.commit, Seed: r.o.seed, Store: r.o.store, Agents: r.o.agents, Lease: r.o.lease.String(), Rate: r.o.rate,
-		Only: r.o.faults, Minutes: r.faulty.Minutes(), Faults: r.done, Evidence: r.evidence, Silent: r.silent,
+		Only: r.o.faults, Minutes: r.faulty.Minutes(), Faults: r.done, Evidence: r.evidence, Points: r.crashes, Silent: r.silent,
 		Reached: map[string]int{
 			"takeovers": a.takenOver, "restarts": a.restarted, "moves": a.moves, "recoveries": max(0, a.eras-1), "void control records": a.void,
 			"fenced journals": a.fenced, "acks while redis was away": a.ackedAway, "quarantined WALs": a.quarantined,
@@ -143,6 +143,9 @@ func (r *run) print(t totals, result check.Result) {
 		fmt.Printf("  %4d  %s\n", t.Faults[name], name)
 	}
 	printEvidence(t.Evidence)
+	for _, point := range slices.Sorted(maps.Keys(t.Points)) {
+		fmt.Printf("  %4d  crash %s\n", t.Points[point], point)
+	}
 	var parts []string
 	for _, what := range slices.Sorted(maps.Keys(t.Reached)) {
 		parts = append(parts, fmt.Sprintf("%s %d", what, t.Reached[what]))

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -40,6 +41,7 @@ type Agent struct {
 	t        testing.TB
 	env      []string
 	flags    []string
+	once     []string // more environment, of the next life only
 	logPath  string
 	cmd      *exec.Cmd
 	exited   chan struct{} // closed when the process was waited for
@@ -114,7 +116,8 @@ func (a *Agent) Launch(flags ...string) {
 		a.loggedAt = info.Size()
 	}
 	args := append([]string{"agent", "--data-dir", a.DataDir, "--bucket", a.Bucket, "--listen", a.Addr, "--http", a.HTTP}, a.flags...)
-	cmd := Command(a.t, a.env, args...)
+	cmd := Command(a.t, slices.Concat(a.env, a.once), args...)
+	a.once = nil
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = dieWithParent()
 	started, exited := make(chan error), make(chan struct{})
@@ -132,6 +135,9 @@ func (a *Agent) Launch(flags ...string) {
 	}
 	a.cmd, a.exited = cmd, exited
 }
+
+// OnceWith adds environment to the next life, and to no other.
+func (a *Agent) OnceWith(env ...string) { a.once = append(a.once, env...) }
 
 // WaitReady waits until /readyz says yes.
 func (a *Agent) WaitReady() {

@@ -24,7 +24,9 @@ type Agent struct {
 	Redis  *link.TCP  // what it connects to
 	Bucket *link.HTTP // what it connects to; nil with a directory
 
-	log string // file
+	log   string     // file
+	data  string     // directory
+	small *smallDisk // that data is on; nil: none of its own
 
 	mu      sync.Mutex // guards all below
 	process *harness.Agent
@@ -155,6 +157,15 @@ func (a *Agent) Tail() string {
 
 // Count says how many lines of the log hold a text.
 func (a *Agent) Count(text string) int { return strings.Count(a.Log(), text) }
+
+// Small reports whether the agent's data is on a disk that FillDisk can fill.
+func (a *Agent) Small() bool { return a.small != nil }
+
+// FillDisk takes all room on the agent's small disk, FreeDisk gives it back.
+func (a *Agent) FillDisk() error { return a.small.fill() }
+
+// FreeDisk is the end of FillDisk.
+func (a *Agent) FreeDisk() error { return a.small.free() }
 
 // mend ends what the links do.
 func (a *Agent) mend() {

@@ -30,6 +30,7 @@ type Options struct {
 	Store  string   // MinIO or Directory
 	Agents int      // how many at first
 	Flags  []string // more, for each agent
+	Small  int64    // bytes of a disk of its own for the first agent's data; 0: it has none
 }
 
 // Pool is some agents on one bucket and one Redis.
@@ -98,9 +99,22 @@ func (p *Pool) Add() *Agent {
 	a.Client = p.listen(a.Addr)
 	a.Redis = p.listen(p.Redis.Addr())
 	where, env := p.bucketOf(a, n)
+	a.data = filepath.Join(p.o.Dir, a.Name)
+	if n == 1 && p.o.Small > 0 {
+		d, err := mount(a.data, p.o.Small)
+		if err != nil {
+			p.t.Fatalf("%v", err)
+		}
+		a.small = d
+		p.t.Cleanup(func() { // after the process is gone
+			if err := d.unmount(); err != nil {
+				p.t.Errorf("unmount %s: %v", a.data, err)
+			}
+		})
+	}
 	flags := append([]string{"--advertise", a.Client.Addr, "--zone", a.Zone, "--set", "group.initial.rebalance.delay.ms=300"}, p.o.Flags...)
 	a.process = harness.New(p.t, harness.Options{
-		Bucket: where, Redis: "redis://" + a.Redis.Addr, DataDir: filepath.Join(p.o.Dir, a.Name), Env: env, Flags: flags, Addr: a.Addr, Log: a.log,
+		Bucket: where, Redis: "redis://" + a.Redis.Addr, DataDir: a.data, Env: env, Flags: flags, Addr: a.Addr, Log: a.log,
 	})
 	a.HTTP = a.process.HTTP
 	p.agents = append(p.agents, a)

@@ -86,6 +86,15 @@ func (r *Redis) Flush() error {
 	return err
 }
 
+// Forget is FLUSHALL of the server that an agent is sent to, whatever is done to Redis meanwhile.
+func (a *Agent) Forget(ctx context.Context) error {
+	c := redis.NewClient(&redis.Options{Addr: a.Redis.Target(), MaxRetries: -1})
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(ctx, orderTime)
+	defer cancel()
+	return c.FlushAll(ctx).Err()
+}
+
 // Kill ends the server with SIGKILL.
 func (r *Redis) Kill() {
 	r.server.Kill()

@@ -14,9 +14,9 @@ import (
 )
 
 const (
-	adminTime   = 90 * time.Second // until an admin gives a step up
-	adminPause  = 3 * time.Second  // between topics
-	adminWrites = 40               // records for each half of a topic's partitions
+	adminTime   = 5 * time.Minute // until an admin gives a topic up: longer than any outage
+	adminPause  = 3 * time.Second // between topics
+	adminWrites = 40              // records for each half of a topic's partitions
 )
 
 // administer makes topics, one after the other, each with a life of its own.

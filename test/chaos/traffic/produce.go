@@ -20,8 +20,11 @@ type sender struct {
 	name   string
 	acks   int
 	client *kgo.Client
+	pad    []kgo.RecordHeader // of each record
 
 	mu     sync.Mutex // guards all below
+	acked  int
+	last   time.Time // of the newest ack
 	number map[history.Partition]int64
 	open   map[history.Partition]int
 }
@@ -55,10 +58,13 @@ func (s *sender) send(p history.Partition) bool {
 	s.mu.Unlock()
 	e := history.Event{Kind: history.Produced, Client: s.name, Start: s.t.log.Now(), Partition: p, Value: value, Acks: s.acks}
 	s.t.began(e)
-	r := &kgo.Record{Topic: p.Topic, Partition: p.Index, Value: history.Body(value)}
+	r := &kgo.Record{Topic: p.Topic, Partition: p.Index, Value: history.Body(value), Headers: s.pad}
 	s.client.Produce(context.Background(), r, func(r *kgo.Record, err error) {
 		s.mu.Lock()
 		s.open[p]--
+		if err == nil {
+			s.acked, s.last = s.acked+1, time.Now()
+		}
 		s.mu.Unlock()
 		s.t.ended(e, r.Offset, err)
 	})
@@ -86,6 +92,60 @@ func (t *Traffic) produce(ctx context.Context, name string, acks int) {
 	for !t.done() {
 		time.Sleep(20 * time.Millisecond)
 	}
+}
+
+// Burst is a producer that sends large records with acks=1 to one agent until it is stopped.
+type Burst struct {
+	s    *sender
+	stop context.CancelFunc
+	done chan struct{}
+}
+
+// burstBytes is how much a record of a Burst carries besides its value.
+const burstBytes = 60 << 10
+
+// Burst starts one, under a name that no other producer has, to the partitions that the agent at addr leads as last told.
+func (t *Traffic) Burst(ctx context.Context, name, addr string) (*Burst, error) {
+	s, err := t.newSender(name, 1)
+	if err != nil {
+		return nil, err
+	}
+	pad := make([]byte, burstBytes)
+	for i := range pad {
+		pad[i] = byte(rand.Uint32()) // nothing that compresses
+	}
+	s.pad = []kgo.RecordHeader{{Key: "pad", Value: pad}}
+	ctx, stop := context.WithCancel(ctx)
+	b := &Burst{s, stop, make(chan struct{})}
+	go func() {
+		defer close(b.done)
+		for wait(ctx, 5*time.Millisecond) {
+			for p, owner := range t.Owners() {
+				if owner == addr && t.c.Topics[p.Topic] > p.Index {
+					s.send(p)
+				}
+			}
+		}
+	}()
+	return b, nil
+}
+
+// Acked says how many records were acked, and when the newest was.
+func (b *Burst) Acked() (int, time.Time) {
+	b.s.mu.Lock()
+	defer b.s.mu.Unlock()
+	return b.s.acked, b.s.last
+}
+
+// Stop ends it and waits until all it sent is answered, or a limit is reached.
+func (b *Burst) Stop(limit time.Duration) error {
+	b.stop()
+	<-b.done
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	err := b.s.client.Flush(ctx)
+	b.s.client.Close()
+	return err
 }
 
 // done reports whether nothing is under way any more, or was given up.
