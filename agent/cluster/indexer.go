@@ -19,7 +19,8 @@ import (
 
 const (
 	queueSlots  = 1000                  // slots that wait in memory while Redis is away; older footers are read back (P6)
-	indexBatch  = 64                    // segments per call
+	indexBatch  = 64                    // segments read ahead, and sent in one call at most
+	indexFirst  = 4                     // segments sent in the first call of a batch
 	keepEffects = 1000                  // control numbers below those applied whose effects are kept: a new era may begin lower
 	retryIndex  = time.Second           // before the next attempt to keep the index, and less than a lease
 	retryEra    = 50 * time.Millisecond // the same when another era is to be looked for
@@ -372,27 +373,34 @@ func (e *Engine) indexSealed(ctx context.Context, pin metadata.Pin, worked func(
 }
 
 // indexSegments indexes segments of one journal and returns how many of them the index holds now. errBehind: the next
-// one has to wait for slots of other journals.
+// one has to wait for slots of other journals. Few are sent at first, and twice as many each time: where the slots of two
+// journals wait for each other, most of what is sent would be in vain.
 func (e *Engine) indexSegments(ctx context.Context, pin metadata.Pin, segments []metadata.Segment) (int, error) {
-	done := 0
-	for try := 0; ; try++ {
-		outcomes, err := e.meta.Index(ctx, pin, e.State().Next()-1, segments[done:])
+	done, size := 0, indexFirst
+	for try := 0; ; {
+		sent := segments[done:min(done+size, len(segments))]
+		outcomes, err := e.meta.Index(ctx, pin, e.State().Next()-1, sent)
 		if err != nil {
 			return done, err
 		}
 		var last metadata.Outcome
+		taken := 0
 		for _, last = range outcomes {
 			if last == metadata.Indexed || last == metadata.Repeated {
-				done++
+				taken++
 			}
 		}
+		done += taken
 		switch {
 		case done == len(segments):
 			return done, nil
+		case taken == len(sent):
+			size, try = 2*size, 0
 		case last == metadata.Behind && try < 2: // a control record may have come in between
 			if err := e.applyEffects(ctx, pin); err != nil {
 				return done, err
 			}
+			size, try = indexFirst, try+1
 		case last == metadata.Behind:
 			return done, errBehind
 		default:

@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/odradek/odradek/metadata"
@@ -71,4 +72,42 @@ func TestIndexAll_TellsOfStepsThatEndBehindAnotherJournal(t *testing.T) {
 	if next, err = o.indexAll(t.Context(), metadata.Pin{}, o.Journal(), 1, 3, worked); next != 1 || !errors.Is(err, errBehind) || told != 1 {
 		t.Errorf("then up to %d, %v, told %d times; want nothing new", next, err, told)
 	}
+}
+
+// What waits for another journal is not sent over and over: a store on its own core was kept busy by that for a minute.
+func TestIndexSegments_SendsLittleInVain(t *testing.T) {
+	store := memory.New()
+	o := boot(t, store, embedded.Open())
+	s := &tallying{stepwise: stepwise{Store: o.meta, applied: o.State().Next() - 1}}
+	o.meta = s
+	segments := make([]metadata.Segment, indexBatch)
+	for i := range segments {
+		segments[i] = metadata.Segment{Journal: o.Journal(), Slot: topic.Slot(i)}
+	}
+	if n, err := o.indexSegments(t.Context(), metadata.Pin{}, segments); n != 1 || !errors.Is(err, errBehind) {
+		t.Fatalf("%d indexed, %v; want one, and errBehind", n, err)
+	}
+	if s.sent > 3*indexFirst {
+		t.Errorf("%d segments sent for one that is taken, want %d at most", s.sent, 3*indexFirst)
+	}
+	s.all, s.sent, s.calls = true, 0, 0
+	if n, err := o.indexSegments(t.Context(), metadata.Pin{}, segments); n != indexBatch || err != nil || s.sent != indexBatch || s.calls > 6 {
+		t.Errorf("%d indexed, %v, %d sent in %d calls", n, err, s.sent, s.calls)
+	}
+}
+
+// tallying is a stepwise store that counts what it is sent, and may take all of it.
+type tallying struct {
+	stepwise
+	all         bool
+	sent, calls int
+}
+
+func (s *tallying) Index(ctx context.Context, pin metadata.Pin, n topic.Slot, segments []metadata.Segment) ([]metadata.Outcome, error) {
+	s.calls++
+	s.sent += len(segments)
+	if s.all {
+		return slices.Repeat([]metadata.Outcome{metadata.Indexed}, len(segments)), nil
+	}
+	return s.stepwise.Index(ctx, pin, n, segments)
 }
