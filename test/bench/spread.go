@@ -19,30 +19,41 @@ func figureSpread(args []string) error {
 	mib := f.set.Int("mib", 1024, "to send, each time")
 	least := f.set.Duration("least", 30*time.Millisecond, "least time of a PUT")
 	most := f.set.Duration("most", 115*time.Millisecond, "longest time of a PUT")
+	rate := f.set.Int("rate", 0, "MiB/s to send; 0: as fast as it is acked, which on few cores tells what is left of them for the agents")
 	runs := f.set.Int("runs", 3, "of each; medians are printed")
 	many := f.set.Int("many", 1000, "partitions, to compare with few")
 	f.set.Parse(args)
 	few := f.partitions
-	fmt.Printf("spread: %d MiB in records of 10 KiB from 8 idempotent producers, PUTs of %v to %v, medians of %d\n", *mib, *least, *most, *runs)
+	fmt.Printf("spread: %d MiB in records of 10 KiB from 8 idempotent producers, %d MiB/s (0: as fast as acked), PUTs of %v to %v, medians of %d\n", *mib, *rate, *least, *most, *runs)
 	fmt.Printf("  %-32s %10s %14s %12s %12s\n", "", "MiB/s", "PUTs per GiB", "of them idle", "CPU s/GiB")
-	speed := make(map[string]float64)
-	for _, c := range []struct{ agents, partitions int }{{1, few}, {3, few}, {1, *many}, {3, *many}} {
-		var rate, puts, idle, cpu []float64
-		f.partitions = c.partitions
-		for range *runs {
-			r, err := spreadOnce(f, c.agents, *mib, *least, *most)
+	type setup struct{ agents, partitions int }
+	setups := []setup{{1, few}, {3, few}, {1, *many}, {3, *many}}
+	got := make(map[setup][]spreadRun)
+	for range *runs { // in turn, so that what else the machine does concerns all of them
+		for _, c := range setups {
+			f.partitions = c.partitions
+			r, err := spreadOnce(f, c.agents, *mib, *rate, *least, *most)
 			if err != nil {
 				return err
 			}
-			gib := float64(*mib) / 1024
-			rate, puts, idle, cpu = append(rate, r.rate), append(puts, r.puts/gib), append(idle, r.idle), append(cpu, r.cpu/gib)
+			got[c] = append(got[c], r)
 		}
-		name := fmt.Sprintf("%d agents, %d partitions", c.agents, c.partitions)
-		speed[fmt.Sprint(c.agents, c.partitions)] = median(rate)
-		fmt.Printf("  %-32s %10.1f %14.0f %12.0f %12.2f\n", name, median(rate), median(puts), median(idle), median(cpu))
+	}
+	middle := func(c setup, of func(spreadRun) float64) float64 {
+		var v []float64
+		for _, r := range got[c] {
+			v = append(v, of(r))
+		}
+		return median(v)
+	}
+	speed := func(r spreadRun) float64 { return r.rate }
+	gib := float64(*mib) / 1024
+	for _, c := range setups {
+		fmt.Printf("  %-32s %10.1f %14.0f %12.0f %12.2f\n", fmt.Sprintf("%d agents, %d partitions", c.agents, c.partitions), middle(c, speed),
+			middle(c, func(r spreadRun) float64 { return r.puts })/gib, middle(c, func(r spreadRun) float64 { return r.idle }), middle(c, func(r spreadRun) float64 { return r.cpu })/gib)
 	}
 	fmt.Printf("  three agents beside one: %.2f with %d partitions, %.2f with %d (to reach: at least 1)\n",
-		speed[fmt.Sprint(3, few)]/speed[fmt.Sprint(1, few)], few, speed[fmt.Sprint(3, *many)]/speed[fmt.Sprint(1, *many)], *many)
+		middle(setups[1], speed)/middle(setups[0], speed), few, middle(setups[3], speed)/middle(setups[2], speed), *many)
 	return nil
 }
 
@@ -52,7 +63,7 @@ type spreadRun struct {
 	idle            float64 // PUTs in as long a time without load, after it
 }
 
-func spreadOnce(f *fleetFlags, agents, mib int, least, most time.Duration) (spreadRun, error) {
+func spreadOnce(f *fleetFlags, agents, mib, rate int, least, most time.Duration) (spreadRun, error) {
 	s, err := startSink("-least", least.String(), "-most", most.String())
 	if err != nil {
 		return spreadRun{}, err
@@ -66,7 +77,7 @@ func spreadOnce(f *fleetFlags, agents, mib int, least, most time.Duration) (spre
 	if err != nil {
 		return spreadRun{}, err
 	}
-	if err := flow(fl, 64); err != nil { // connections, producer ids
+	if err := flow(fl, 64, 0); err != nil { // connections, producer ids
 		return spreadRun{}, err
 	}
 	fl.sleep(2 * time.Second)
@@ -74,7 +85,7 @@ func spreadOnce(f *fleetFlags, agents, mib int, least, most time.Duration) (spre
 	before, _, err := s.counts()
 	used := fl.cpu()
 	began := time.Now()
-	if err = errors.Join(err, flow(fl, mib)); err != nil {
+	if err = errors.Join(err, flow(fl, mib, rate)); err != nil {
 		return r, err
 	}
 	took := time.Since(began)
@@ -92,8 +103,8 @@ func spreadOnce(f *fleetFlags, agents, mib int, least, most time.Duration) (spre
 	return r, errors.Join(err, err2)
 }
 
-// flow sends so many MiB, evenly over all partitions, as fast as they are acked.
-func flow(fl *fleet, mib int) error {
+// flow sends so many MiB, evenly over all partitions, as fast as they are acked or so many a second.
+func flow(fl *fleet, mib, rate int) error {
 	const size, senders = 10 << 10, 8
 	var left atomic.Int64
 	left.Store(int64(mib) << 20 / size)
@@ -110,7 +121,11 @@ func flow(fl *fleet, mib int) error {
 			random := rand.NewChaCha8([32]byte{byte(s)})
 			value := make([]byte, size)
 			random.Read(value)
+			began := time.Now()
 			for i := s; left.Add(-1) >= 0 && failed.Load() == nil; i++ {
+				if rate > 0 {
+					time.Sleep(time.Until(began.Add(time.Duration(i-s) * senders * size * time.Second / time.Duration(rate<<20))))
+				}
 				c.Produce(context.Background(), &kgo.Record{Partition: int32(i % fl.flags.partitions), Value: value}, func(_ *kgo.Record, err error) {
 					if err != nil {
 						failed.Store(&err)
