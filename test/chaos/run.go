@@ -73,8 +73,9 @@ func (r *run) history() string { return filepath.Join(r.o.dir, "history.jsonl") 
 // run reports whether the run was clean.
 func (r *run) run() (bool, error) {
 	defer r.t.Close()
+	can := r.o.able()
 	var err error
-	if r.deck, err = newDeck(r.o.seed, allFaults(r.o.able()), words(r.o.faults, ",")); err != nil {
+	if r.deck, err = newDeck(r.o.seed, allFaults(can), words(r.o.faults, ",")); err != nil {
 		return false, err
 	}
 	if r.log, err = history.Spill(r.history()); err != nil {
@@ -82,7 +83,7 @@ func (r *run) run() (bool, error) {
 	}
 	flags := append([]string{"--lease", r.o.lease.String(), "--wal-size", "64MiB", "--memory", "512MiB", "--pprof"}, words(r.o.flags, " ")...)
 	o := pool.Options{Dir: r.o.dir, Store: r.o.store, Agents: r.o.agents, Flags: flags}
-	if r.o.able().small {
+	if can.small {
 		o.Small = smallDisk
 	}
 	if r.o.inside {
