@@ -44,7 +44,9 @@ func bubbleRand() uint64 {
 
 //go:linkname maps_rand `},
 	{"runtime/select.go", "cheaprandn(uint32(norder + 1))", "uint32((uint64(uint32(bubbleRand())) * uint64(norder+1)) >> 32)"},
-	{"runtime/time.go", "t.rand = cheaprand()", "t.rand = uint32(bubbleRand())"},
+	// A timer draws when it is made: a select that waits for several sets them going in the order of their addresses.
+	{"runtime/time.go", "\n		t.isFake = true\n", "\n		t.isFake = true\n		t.rand = uint32(bubbleRand()) | 1\n"},
+	{"runtime/time.go", "			t.rand = cheaprand()\n", "			if t.rand == 0 {\n				t.rand = uint32(bubbleRand()) | 1\n			}\n"},
 	{"math/rand/v2/rand.go", "//go:linkname runtime_rand runtime.rand\n", "//go:linkname runtime_rand runtime.bubbleRand\n"},
 	// Nobody is preempted after 10 ms of a real clock, nor loses the processor to a call of the system that takes long.
 	{"runtime/proc.go", "func retake(now int64) uint32 {\n", "func retake(now int64) uint32 {\n	if now != 0 {\n		return 0\n	}\n"},
