@@ -28,6 +28,7 @@ type eras struct {
 	named   int32       // the era that this engine named and has not opened yet, or 0
 	opened  uint64      // the newest era that was seen open
 	bad     uint64      // the newest era that contradicts the log: another one must follow
+	still   uint64      // the newest era whose builder stood still: another one follows at once (R2)
 	seen    int32       // the newest era there is
 	repeats []time.Time // when eras were noticed that name the identity of the one before, the last minutes' only
 }
@@ -78,7 +79,7 @@ func (e *Engine) pin(ctx context.Context) (metadata.Pin, error) {
 			if done || err != nil {
 				return pinOf(newest), err
 			}
-			if wait := e.eras.wait(); wait > 0 {
+			if wait := e.eras.wait(); wait > 0 && e.eras.still != pinOf(newest).Era {
 				return metadata.Pin{}, errors.Join(rest(ctx, min(wait, retryIndex)), fmt.Errorf("era %d must wait %v: %w", newest.Number+1, wait.Round(time.Second), errPaused))
 			}
 		}
@@ -206,6 +207,7 @@ func (e *Engine) join(ctx context.Context, pin metadata.Pin) (done bool, err err
 			return false, fmt.Errorf("era %d is gone while it was built: %w", pin.Era, metadata.ErrEra)
 		case builder.stood(status.Progress) > stoodStill10:
 			slog.WarnContext(ctx, "the builder of an era stands still", "era", pin.Era)
+			e.eras.still = pin.Era
 			return false, nil
 		case status.Loaded:
 			if err := e.contribute(ctx, pin, status); err != nil {

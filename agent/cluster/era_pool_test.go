@@ -301,6 +301,38 @@ func TestEra_FlushedRedisIsBuiltAtOnceAndThenWithPauses(t *testing.T) {
 	})
 }
 
+// A builder that stands still is followed at once, also where eras have to wait for each other: without an open era nobody
+// who died is missed (R2).
+func TestEra_BuilderDiesWhileErasHaveToWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first := embedded.Open()
+		empty := first.Snapshot()
+		p := newPool(t, first)
+		members := []*member{p.join(), p.join(), p.join()}
+		p.settled("the first era", 20*time.Second, together(1, members...))
+		for i := range 3 {
+			p.redis = embedded.Restore(empty, empty.Identity())
+			for _, m := range members {
+				m.link.lead(p.redis)
+			}
+			p.settled("the next era", time.Minute, together(uint64(i+2), members...))
+		}
+		p.redis = embedded.Open()
+		builder := members[0]
+		builder.link.lead(p.redis)
+		for _, m := range members[1:] {
+			m.link.cut(true)
+		}
+		p.settled("the era is named", 5*time.Second, func() bool { return p.eras() == 5 })
+		builder.kill()
+		for _, m := range members[1:] {
+			m.link.lead(p.redis)
+			m.link.cut(false)
+		}
+		p.settled("the era after that", stoodStill10+2*p.lease+5*time.Second, together(6, members[1:]...))
+	})
+}
+
 // It forgets everything while an era is built: all come in again.
 func TestEra_FlushedDuringTheBuild(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
