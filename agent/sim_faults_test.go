@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/odradek/odradek/control"
@@ -92,6 +93,13 @@ func (f *simFault) victim(p *simPool, mayBeLast bool) *simProcess {
 	return xs[f.r.IntN(len(xs))]
 }
 
+// again starts an agent on a disk that one had, unless another fault of the same agent did so before.
+func (p *simPool) again(m *simMachine) {
+	if !slices.ContainsFunc(p.living(), func(x *simProcess) bool { return x.on == m }) {
+		p.start(m)
+	}
+}
+
 func (f *simFault) killSameDisk(p *simPool) {
 	x := f.victim(p, true)
 	if x == nil {
@@ -101,7 +109,7 @@ func (f *simFault) killSameDisk(p *simPool) {
 	p.book.troubles(x)
 	x.kill()
 	time.Sleep(f.lasts)
-	p.start(x.on)
+	p.again(x.on)
 }
 
 func (f *simFault) killOtherDisk(p *simPool) {
@@ -292,7 +300,7 @@ func (f *simFault) leave(p *simPool) {
 	x.stop()
 	time.Sleep(f.lasts)
 	if f.r.IntN(3) > 0 || len(p.living()) == 0 {
-		p.start(x.on)
+		p.again(x.on)
 	}
 }
 
