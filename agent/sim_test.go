@@ -217,6 +217,7 @@ func (p *simPool) live() {
 	p.calm()
 	p.hurried.Store(true)
 	for deadline := time.Now().Add(simSettle); p.book.records() < simRecords && time.Now().Before(deadline); {
+		p.promoted() // an agent may have named a replica a moment before it was gone
 		time.Sleep(100 * time.Millisecond)
 	}
 	stop()

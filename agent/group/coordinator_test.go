@@ -222,6 +222,54 @@ func TestMembers_HeartbeatOrAreOut(t *testing.T) {
 	})
 }
 
+// Who asks for an assignment that is there was heard of, as by a heartbeat.
+func TestMembers_AreHeardOfWhenTheySync(t *testing.T) {
+	start(t, func(t *testing.T, c *Coordinator, log *fakeLog) {
+		log.set(func(f *fakeLog) { f.auto = true })
+		joined, _ := join(t, c, "g", "c")
+		for range 3 {
+			time.Sleep(9 * time.Second)
+			r := wait(t, c.Sync(t.Context(), SyncRequest{Group: "g", MemberID: joined.MemberID, Generation: joined.Generation}))
+			if r.Err != nil || string(r.Assignment) != "c-1" {
+				t.Fatalf("assignment %q, %v", r.Assignment, r.Err)
+			}
+		}
+	})
+}
+
+// A coordinator that the log holds up hears nobody meanwhile, and so it misses nobody: not while it is held up in an
+// append, nor while as much as may be is on its way.
+func TestMembers_AreNotMissedWhileTheLogHoldsTheirCoordinatorUp(t *testing.T) {
+	for what, commits := range map[string]int{"in an append": 1, "by flights": maxFlights} {
+		start(t, func(t *testing.T, c *Coordinator, log *fakeLog) {
+			log.set(func(f *fakeLog) { f.auto = true })
+			joined, _ := join(t, c, "g", "c")
+			beat := HeartbeatRequest{Group: "g", MemberID: joined.MemberID, Generation: joined.Generation}
+			held := make(chan struct{})
+			log.set(func(f *fakeLog) {
+				if f.auto = false; commits == 1 {
+					f.block = held
+				}
+			})
+			for i := range commits {
+				c.Commit(t.Context(), CommitRequest{Group: "g", MemberID: joined.MemberID, Generation: joined.Generation,
+					Offsets: []CommitOffset{{TopicPartition: TopicPartition{"t", 0}, Offset: topic.Offset(i + 1), LeaderEpoch: -1}}})
+				synctest.Wait()
+			}
+			time.Sleep(8 * time.Second)
+			heard := c.Heartbeat(t.Context(), beat)
+			time.Sleep(8 * time.Second) // the session would be over by now, but for that
+			log.set(func(f *fakeLog) { f.auto, f.block = true, nil })
+			close(held)
+			synctest.Wait()
+			log.land(-1)
+			if r := wait(t, heard); r.Err != nil {
+				t.Errorf("held up %s: heartbeat: %v", what, r.Err)
+			}
+		})
+	}
+}
+
 func TestLoad_GroupsGoOnWithTheirMembers(t *testing.T) {
 	start(t, func(t *testing.T, c *Coordinator, log *fakeLog) {
 		log.set(func(f *fakeLog) { f.auto = true })

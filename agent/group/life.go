@@ -90,9 +90,9 @@ func (l *life) serve(ctx context.Context) error {
 	defer clock.Stop()
 	for {
 		l.append(ctx)
-		queue := l.queue
+		queue, alarm := l.queue, clock.C
 		if len(l.flights) >= maxFlights {
-			queue = nil
+			queue, alarm = nil, nil // nobody is heard of now, and so nobody is missed
 		}
 		clock.Reset(l.untilNext())
 		select {
@@ -108,7 +108,8 @@ func (l *life) serve(ctx context.Context) error {
 				return how.err
 			}
 			l.land(ctx, how.bases)
-		case <-clock.C:
+		case <-alarm:
+			l.takeMore() // who is in the queue was heard of in time, even if the log has held this goroutine up
 			l.fire()
 		}
 	}

@@ -18,6 +18,7 @@ func (m *Machine) sync(call Call, r *SyncRequest) {
 	x := g.byID[r.MemberID]
 	m.synced(g, x)
 	if g.state == Stable {
+		m.touch(g, x)
 		m.reply(call, g.syncReply(x))
 		return
 	}
