@@ -470,7 +470,8 @@ func (t *simTeam) resumed(c *simMember, i int32, least simMark, found group.Comm
 }
 
 // judge judges a coordinator that tells a member of a settled generation that this is over: somebody came or left, or a
-// member was not heard of for a session. Else the rebalance is needless.
+// member was not heard of for a session, by this coordinator or, if that began lately, by the one before it. Else the
+// rebalance is needless.
 func (t *simTeam) judge(c *simMember, by *session, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -478,15 +479,25 @@ func (t *simTeam) judge(c *simMember, by *session, err error) {
 	if c.generation < t.highest || g.settled.IsZero() || t.stirred.After(g.settled) {
 		return
 	}
-	now := time.Now()
-	whole := true
+	since, before := t.p.assigned(by, t.group)
+	here, there := true, time.Since(since) < t.session-time.Second
 	for _, m := range t.p.book.members(t) {
-		at, ok := m.heard[by]
-		whole = whole && m.generation == c.generation && ok && now.Sub(at) < t.session-time.Second
+		here = here && m.generation == c.generation && m.heardBy(by.journal, t.session-time.Second)
+		there = there && m.generation == c.generation && m.heardBy(before, t.session-time.Second)
 	}
-	if whole || now.Sub(t.p.assigned(by, t.group)) < t.session-time.Second {
+	if here || there {
 		t.p.wrong("%s, member of generation %d of %s, is told: %v; nobody came or left, and all were heard of", c.client, c.generation, t.group, err)
 	}
+}
+
+// heardBy says whether a journal's coordinator took a heartbeat of the member that was sent within a time.
+func (c *simMember) heardBy(journal topic.JournalID, within time.Duration) bool {
+	for s, at := range c.heard {
+		if s.journal == journal && time.Since(at) < within {
+			return true
+		}
+	}
+	return false
 }
 
 // members lists a team's.
@@ -499,29 +510,29 @@ func (b *simBook) members(t *simTeam) (out []*simMember) {
 	return out
 }
 
-// assigned tells when a journal was given the offsets partition of a group; the beginning if it never was or that is
-// unknown.
-func (p *simPool) assigned(by *session, of string) time.Time {
+// assigned tells when a journal was given the offsets partition of a group, and by which one; the beginning if it never was
+// or that is unknown.
+func (p *simPool) assigned(by *session, of string) (since time.Time, from topic.JournalID) {
 	s := by.cluster.State()
 	t, ok := s.TopicByName(topic.ConsumerOffsets)
 	if !ok {
-		return p.began
+		return p.began, topic.JournalID{}
 	}
 	a := t.Owner(group.PartitionFor(of, t.Partitions()))
 	if a.Journal != by.journal || a.Epoch == 0 {
-		return p.began
+		return p.began, topic.JournalID{}
 	}
-	from, _ := s.Journal(a.From)
-	if a.Moved || from == nil {
-		info, err := p.bucket.Head(context.Background(), slotlog.JournalKey(a.From, a.Released))
-		if err != nil {
-			return p.began
-		}
-		return info.Modified
+	before, _ := s.Journal(a.From)
+	key := ""
+	switch {
+	case a.Moved || before == nil:
+		key = slotlog.JournalKey(a.From, a.Released)
+	default:
+		key = slotlog.ControlKey(before.SealedAt)
 	}
-	info, err := p.bucket.Head(context.Background(), slotlog.ControlKey(from.SealedAt))
+	info, err := p.bucket.Head(context.Background(), key)
 	if err != nil {
-		return p.began
+		return p.began, topic.JournalID{}
 	}
-	return info.Modified
+	return info.Modified, a.From
 }
