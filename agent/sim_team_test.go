@@ -523,11 +523,8 @@ func (p *simPool) assigned(by *session, of string) (since time.Time, from topic.
 		return p.began, topic.JournalID{}
 	}
 	before, _ := s.Journal(a.From)
-	key := ""
-	switch {
-	case a.Moved || before == nil:
-		key = slotlog.JournalKey(a.From, a.Released)
-	default:
+	key := slotlog.JournalKey(a.From, a.Released)
+	if !a.Moved && before != nil {
 		key = slotlog.ControlKey(before.SealedAt)
 	}
 	info, err := p.bucket.Head(context.Background(), key)

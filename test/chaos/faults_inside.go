@@ -64,7 +64,7 @@ func crashAtPoint(ctx context.Context, d *damage) error {
 		}
 	}
 	others := slices.DeleteFunc(slices.Clone(armed), func(a *pool.Agent) bool { return a == victim })
-	how := ""
+	var how string
 	switch what {
 	case chaos.Release, chaos.Assign:
 		how = victim.Name + " leaves"
