@@ -168,12 +168,24 @@ func difference(got, want *kgo.Record) string {
 // check reads the topics of a ledger from an agent and fails the test unless all is well. It returns the log.
 func (l *ledger) check(t *testing.T, addr string) map[place]*kgo.Record {
 	t.Helper()
-	log := readAll(t, addr, l.topics()...)
+	log := readTo(t, addr, l.ends(), l.topics()...)
 	if c := l.compare(log); len(c.lines) > 0 {
 		t.Fatalf("%d records acked, %d in the log:\n%v", l.count(), len(log), c)
 	}
 	t.Logf("%d records sent, %d acked, %d in the log", len(l.sent), l.count(), len(log))
 	return log
+}
+
+// ends gives the offset behind the last acked record of each partition.
+func (l *ledger) ends() map[place]int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	ends := make(map[place]int64)
+	for at := range l.acked {
+		p := place{topic: at.topic, partition: at.partition}
+		ends[p] = max(ends[p], at.offset+1)
+	}
+	return ends
 }
 
 func (l *ledger) topics() []string {
