@@ -7,13 +7,13 @@ import (
 	"hash/crc32"
 )
 
-// What Decode answers, to be told apart by errors.Is.
+// What Decode and Restore answer, to be told apart by errors.Is.
 var (
 	// ErrUnknownRecord says that a newer build wrote the batch: a type, a version or a format level this one does
 	// not know. The reader must stop, for it can no longer compute control state.
 	ErrUnknownRecord = errors.New("record unknown to this build")
-	// ErrCorrupt says that the bytes are not what Encode writes.
-	ErrCorrupt = errors.New("control batch corrupt")
+	// ErrCorrupt says that the bytes are not what Encode or AppendSnapshot writes.
+	ErrCorrupt = errors.New("control records corrupt")
 )
 
 // A batch, all numbers big endian:

@@ -9,14 +9,14 @@ import (
 )
 
 // Era begins a new life of the Redis contents, recovered from a checkpoint (0: from the beginning of the control
-// log). It holds if Number follows the newest era's (the first is 1) and the identity, run id and replication id
-// together, was never named before or is the newest era's: a Redis whose identity only an older era named is an
-// isolated master.
+// log). It holds if Number follows the newest era's (the first is 1), the identity, run id and replication id
+// together, was never named before or is the newest era's, and the checkpoint is a verified one that is kept: it stays
+// so while the era is the newest (I9). A Redis whose identity only an older era named is an isolated master.
 type Era struct {
 	Number        int32
 	RunID         string
 	ReplicationID string
-	Checkpoint    topic.Slot // control number
+	Checkpoint    topic.Slot // Control of the checkpoint
 }
 
 func (Era) Type() Type { return TypeEra }
@@ -45,10 +45,14 @@ func (r Era) judge(s *State) string {
 	if n, ok := s.eraOf.get(r.identity()); ok && n != newest {
 		return fmt.Sprintf("era %d named this identity and is not the newest", n)
 	}
+	if r.Checkpoint != 0 && !s.checkpointCounts(r.Checkpoint) {
+		return fmt.Sprintf("no verified checkpoint at %d", r.Checkpoint)
+	}
 	return ""
 }
 
 func (r Era) apply(s *State) {
 	s.eras = append(slices.Clip(s.eras), r)
 	s.eraOf = s.eraOf.put(r.identity(), r.Number)
+	s.dropCheckpoints()
 }

@@ -99,12 +99,7 @@ func nodeName(id int32) string {
 func (r JournalOpen) encode(w *writer) {
 	w.id(r.ID)
 	w.uint(uint64(r.NodeID))
-	w.uint(uint64(len(r.Endpoints)))
-	for _, e := range r.Endpoints {
-		w.string(e.Name)
-		w.string(e.Host)
-		w.uint(uint64(e.Port))
-	}
+	w.endpoints(r.Endpoints)
 	w.string(r.Zone)
 	w.uint(uint64(r.Weight))
 	w.uint(uint64(r.K))
@@ -117,10 +112,7 @@ func (r JournalOpen) encode(w *writer) {
 }
 
 func decodeJournalOpen(r *reader) Record {
-	open := JournalOpen{ID: r.id(), NodeID: r.int32()}
-	for range r.each(3) {
-		open.Endpoints = append(open.Endpoints, Endpoint{r.string(), r.string(), r.int32()})
-	}
+	open := JournalOpen{ID: r.id(), NodeID: r.int32(), Endpoints: r.endpoints()}
 	open.Zone, open.Weight, open.K, open.Build = r.string(), int(r.int32()), int(r.int32()), r.string()
 	open.Format = uint32(r.uint(math.MaxUint32))
 	for range r.each(20) {

@@ -34,25 +34,26 @@ const (
 	TypeJournalOpen   Type = 20
 	TypeJournalSealed Type = 21
 	TypeAssign        Type = 22
+	TypeTrim          Type = 23
 	TypeDrain         Type = 25
 	TypeMove          Type = 26
 	TypeProducerIDs   Type = 30
 	TypeEra           Type = 40
+	TypeCheckpoint    Type = 41
+	TypeVerified      Type = 47
 )
 
 // Numbers that are spoken for, unknown to this build: Decode answers ErrUnknownRecord.
 const (
-	typeTrim       Type = 23
-	typeManifest   Type = 24
-	typeCheckpoint Type = 41
-	typeSweep      Type = 42
-	typeSnapshot   Type = 43
-	typeFork       Type = 44
-	typeUnpin      Type = 45
-	typeEnd        Type = 46
-	typeUser       Type = 50
-	typeACL        Type = 51
-	typeQuota      Type = 52
+	typeManifest Type = 24
+	typeSweep    Type = 42
+	typeSnapshot Type = 43
+	typeFork     Type = 44
+	typeUnpin    Type = 45
+	typeEnd      Type = 46
+	typeUser     Type = 50
+	typeACL      Type = 51
+	typeQuota    Type = 52
 )
 
 // kind tells how to read one type of record: decode[v-1] reads the body's version v. The last one is written.
@@ -77,22 +78,23 @@ var kinds = map[Type]kind{
 	TypeJournalOpen:   {"JOURNAL_OPEN", []func(*reader) Record{decodeJournalOpen}},
 	TypeJournalSealed: {"JOURNAL_SEALED", []func(*reader) Record{decodeJournalSealed}},
 	TypeAssign:        {"ASSIGN", []func(*reader) Record{decodeAssign}},
+	TypeTrim:          {"TRIM", []func(*reader) Record{decodeTrim}},
 	TypeDrain:         {"DRAIN", []func(*reader) Record{decodeDrain}},
 	TypeMove:          {"MOVE", []func(*reader) Record{decodeMove}},
 	TypeProducerIDs:   {"PRODUCER_IDS", []func(*reader) Record{decodeProducerIDs}},
 	TypeEra:           {"ERA", []func(*reader) Record{decodeEra}},
+	TypeCheckpoint:    {"CHECKPOINT", []func(*reader) Record{decodeCheckpoint}},
+	TypeVerified:      {"VERIFIED", []func(*reader) Record{decodeVerified}},
 
-	typeTrim:       {name: "TRIM"},
-	typeManifest:   {name: "MANIFEST"},
-	typeCheckpoint: {name: "CHECKPOINT"},
-	typeSweep:      {name: "SWEEP"},
-	typeSnapshot:   {name: "SNAPSHOT"},
-	typeFork:       {name: "FORK"},
-	typeUnpin:      {name: "UNPIN"},
-	typeEnd:        {name: "END"},
-	typeUser:       {name: "USER"},
-	typeACL:        {name: "ACL"},
-	typeQuota:      {name: "QUOTA"},
+	typeManifest: {name: "MANIFEST"},
+	typeSweep:    {name: "SWEEP"},
+	typeSnapshot: {name: "SNAPSHOT"},
+	typeFork:     {name: "FORK"},
+	typeUnpin:    {name: "UNPIN"},
+	typeEnd:      {name: "END"},
+	typeUser:     {name: "USER"},
+	typeACL:      {name: "ACL"},
+	typeQuota:    {name: "QUOTA"},
 }
 
 // String gives the type's name in capitals, as design and logs write it.

@@ -37,6 +37,7 @@ type State struct {
 	nextProducerID int64                           // below it all are given away
 	eras           []Era                           // by number, the first is 1
 	eraOf          tree[string, int32]             // identity -> number of the newest era that named it
+	checkpoints    []CheckpointInfo                // by Control, those that are kept; never appended to in place
 	partitions     int
 }
 

@@ -46,6 +46,15 @@ func (w *writer) names(names []string) {
 	}
 }
 
+func (w *writer) endpoints(list []Endpoint) {
+	w.uint(uint64(len(list)))
+	for _, e := range list {
+		w.string(e.Name)
+		w.string(e.Host)
+		w.uint(uint64(e.Port))
+	}
+}
+
 func (w *writer) journals(ids []topic.JournalID) {
 	table := newJournalTable(ids)
 	table.encode(w)
@@ -140,6 +149,14 @@ func (r *reader) names() []string {
 		names = append(names, r.string())
 	}
 	return names
+}
+
+func (r *reader) endpoints() []Endpoint {
+	var list []Endpoint
+	for range r.each(3) {
+		list = append(list, Endpoint{r.string(), r.string(), r.int32()})
+	}
+	return list
 }
 
 func (r *reader) journals() []topic.JournalID {
