@@ -22,7 +22,7 @@ var floors = []struct {
 	{1, "objectstore/s3 objectstore/minio objectstore/local objectstore/memory objectstore/faulty objectstore/meter " +
 		"metadata/redis metadata/embedded"},
 	{1, "objectstore/bucket metadata/faulty"},
-	{2, "slotlog agent/cache agent/group/offsetsrecord"},
+	{2, "slotlog checkpoint agent/cache agent/group/offsetsrecord"},
 	{3, "agent/ingest agent/fetch agent/group agent/cluster agent/copies agent/verify"},
 	{4, "agent/api"},
 	{5, "agent/wire agent/ops agent/chaos"},
