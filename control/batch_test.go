@@ -23,6 +23,8 @@ var (
 	journalB = topic.JournalID{0xb0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 0xb1}
 	topicT   = topic.ID{0x70, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 0x71}
 	topicU   = topic.ID{0x80, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 0x81}
+
+	checkpointC = CheckpointID{0xc0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 0xc1}
 )
 
 func sealedA() JournalSealed {
@@ -53,6 +55,10 @@ var goldens = map[string][]Record{
 	"move.v1":         {Move{Partition: topic.Partition{Topic: topicU, Index: 400}, Epoch: 9, ToJournal: journalA}},
 	"producer_ids.v1": {ProducerIDs{From: 5000, Count: 1000, Journal: journalA}},
 	"era.v1":          {Era{Number: 2, RunID: "ab12", ReplicationID: "cd34", Checkpoint: 77}},
+	"trim.v1":         {Trim{Journal: journalA, Slot: 4096}},
+	"checkpoint.v1": {Checkpoint{Control: 5000, ID: checkpointC, Previous: 4500, Journals: []JournalNext{{journalA, 300}, {journalB, 1 << 40}}},
+		Checkpoint{Control: 1, ID: CheckpointID{1}}},
+	"verified.v1": {Verified{Control: 5000, ID: checkpointC, By: journalB}},
 	"batch_of_three.v1": {Genesis{ClusterID: "c", Format: 1}, JournalOpen{ID: journalA, K: 4, Format: 1},
 		TopicCreate{ID: topicT, Name: "t", Journals: []topic.JournalID{journalA}}},
 }

@@ -19,6 +19,19 @@ func dump(s *State) string {
 	for name, level := range s.Features() {
 		fmt.Fprintln(&b, name, level)
 	}
+	for _, c := range s.checkpoints {
+		fmt.Fprint(&b, "checkpoint ", c.Control, c.ID, c.Previous, c.At, c.Verified, c.By)
+		for id, next := range c.Journals() {
+			fmt.Fprint(&b, " ", id, next)
+		}
+		fmt.Fprintln(&b)
+	}
+	for identity, number := range s.eraOf.all() {
+		fmt.Fprintln(&b, "identity", identity, number)
+	}
+	for folded, id := range s.names.all() {
+		fmt.Fprintln(&b, "name", folded, id)
+	}
 	for t := range s.Topics() {
 		fmt.Fprintln(&b, t.ID, t.Name, t.Internal, t.Config, t.ConfigVersion, t.Created)
 		for i := range t.Partitions() {
@@ -29,8 +42,8 @@ func dump(s *State) string {
 		fmt.Fprintln(&b, "deleted", id)
 	}
 	for j := range s.Journals() {
-		fmt.Fprintln(&b, j.ID, j.NodeID, j.K, j.Build, j.Format, j.Opened, j.Sealed, j.SealedAt, j.SealSlot, j.count,
-			j.Draining, s.open.has(j.ID), s.PartitionsOf(j.ID))
+		fmt.Fprintln(&b, j.ID, j.NodeID, j.K, j.Build, j.Format, j.Opened, j.Sealed, j.SealedAt, j.SealSlot, j.Trim,
+			j.Endpoints, j.Zone, j.Weight, j.count, j.Draining, s.open.has(j.ID), s.PartitionsOf(j.ID))
 	}
 	return b.String()
 }
@@ -86,8 +99,54 @@ func (d dice) seal(s *State, journal, heir topic.JournalID) JournalSealed {
 	return r
 }
 
+// stand is mostly where a checkpoint of the state stands, or nowhere.
+func (d dice) stand(s *State) topic.Slot {
+	if n := len(s.checkpoints); n > 0 && d.IntN(4) > 0 {
+		return s.checkpoints[d.IntN(n)].Control
+	}
+	return topic.Slot(d.IntN(4) / 3)
+}
+
+// seen is a journal, open or sealed.
+func (d dice) seen(s *State) topic.JournalID {
+	skip := d.IntN(s.journals.size)
+	for id := range s.journals.all() {
+		if skip--; skip < 0 {
+			return id
+		}
+	}
+	return topic.JournalID{}
+}
+
+func (d dice) checkpoint(s *State) Checkpoint {
+	previous, _ := s.NewestCheckpoint()
+	r := Checkpoint{Control: s.next - topic.Slot(d.IntN(2)), ID: CheckpointID{byte(1 + d.IntN(200))}, Previous: previous.Control}
+	for j := range s.Journals() {
+		next := previous.Next(j.ID) + 1 + topic.Slot(d.IntN(3))
+		if j.Sealed && d.IntN(20) > 0 {
+			next = min(next, j.SealSlot)
+		}
+		if next > previous.Next(j.ID) && d.IntN(2) == 0 {
+			r.Journals = append(r.Journals, JournalNext{j.ID, next})
+		}
+	}
+	if d.IntN(10) == 0 {
+		r.Previous = d.stand(s)
+	}
+	return r
+}
+
+func (d dice) verified(s *State) Verified {
+	r := Verified{Control: 1, By: d.journal(s)}
+	if n := len(s.checkpoints); n > 0 {
+		c := s.checkpoints[max(0, n-1-d.IntN(8)/7)]
+		r.Control, r.ID = c.Control, c.ID
+	}
+	return r
+}
+
 func (d dice) record(s *State) Record {
-	switch d.IntN(14) {
+	switch d.IntN(17) {
 	case 0, 1:
 		r := JournalOpen{ID: topic.JournalID{byte(d.IntN(8)), byte(d.IntN(30))}, NodeID: max(0, d.Int32N(8)-4), K: d.IntN(9), Format: 1 + d.Uint32N(3)}
 		if d.IntN(2) == 0 {
@@ -105,13 +164,21 @@ func (d dice) record(s *State) Record {
 	case 6:
 		return TopicConfig{Topic: d.old(s), Version: d.Uint64N(3), Set: topic.Config{d.name(): d.name()}}
 	case 7:
-		return Era{Number: int32(len(s.eras)) + d.Int32N(2), RunID: d.name(), ReplicationID: d.name()}
+		return Era{int32(len(s.eras)) + d.Int32N(2), d.name(), d.name(), d.stand(s)}
 	case 8:
 		return ProducerIDs{s.nextProducerID + d.Int64N(2), d.Int32N(3), d.journal(s)}
 	case 9:
 		return Feature{[]string{FeatureFormat, "x"}[d.IntN(2)], d.Uint32N(2), d.Uint32N(3)}
 	case 10:
 		return ClusterConfig{Version: s.configVersion + d.Uint64N(2), Set: topic.Config{"k": d.name()}, Delete: []string{d.name()}}
+	case 11:
+		return d.checkpoint(s)
+	case 12:
+		return d.verified(s)
+	case 13:
+		c, _ := s.newestVerified(2)
+		id := d.seen(s)
+		return Trim{id, c.Next(id) + topic.Slot(d.IntN(3)) - min(c.Next(id), 1)}
 	}
 	if d.IntN(3) == 0 {
 		return Drain{d.journal(s), d.IntN(2) == 0}
@@ -132,6 +199,7 @@ func changesNothing(r Record) bool { return r.Type() == TypeFeature || r.Type() 
 // on who owns what, and ends meet bases (I3).
 func check(t *testing.T, s *State) {
 	t.Helper()
+	checkCheckpoints(t, s)
 	owned, nodes := 0, map[int32]topic.JournalID{}
 	for j := range s.Journals() {
 		owned += j.Partitions()
@@ -167,6 +235,34 @@ func check(t *testing.T, s *State) {
 	}
 	if owned != total || s.PartitionCount() != total {
 		t.Fatalf("journals own %d partitions, topics have %d, count is %d", owned, total, s.PartitionCount())
+	}
+}
+
+// checkCheckpoints holds that few are kept, that each goes on from the one before, and that what the newest era and
+// every TRIM rest on is there.
+func checkCheckpoints(t *testing.T, s *State) {
+	t.Helper()
+	list := s.Checkpoints()
+	if len(list) > maxCheckpoints {
+		t.Fatalf("%d checkpoints are kept", len(list))
+	}
+	for i, c := range list {
+		if !c.Verified && i < len(list)-1 || c.Control >= c.At || c.At >= s.Next() || i > 0 && c.Control <= list[i-1].Control {
+			t.Fatalf("checkpoint %d of %d: %+v", i, len(list), c)
+		}
+		for j := range s.Journals() {
+			if i > 0 && c.Next(j.ID) < list[i-1].Next(j.ID) {
+				t.Fatalf("checkpoint at %d has journal %s only up to %d", c.Control, j.ID, c.Next(j.ID))
+			}
+		}
+	}
+	if era, _ := s.NewestEra(); era.Checkpoint != 0 && !s.checkpointCounts(era.Checkpoint) {
+		t.Fatalf("%s: checkpoint is not kept", era)
+	}
+	for j := range s.Journals() {
+		if c, _ := s.newestVerified(2); j.Trim > c.Next(j.ID) {
+			t.Fatalf("journal %s trimmed to %d, second newest checkpoint has it up to %d", j.ID, j.Trim, c.Next(j.ID))
+		}
 	}
 }
 

@@ -23,9 +23,6 @@ func Restore(b []byte) (*State, error) {
 	if r.err == nil && len(r.b) > 0 {
 		r.fail("%d bytes behind the state", len(r.b))
 	}
-	if r.err == nil && s.format > FormatLevel {
-		r.err = fmt.Errorf("%w: cluster of format %d, this build reads up to %d", ErrUnknownRecord, s.format, FormatLevel)
-	}
 	// What is out of order, there twice or longer than need be is found here.
 	if r.err == nil && !bytes.Equal(s.AppendSnapshot(make([]byte, 0, len(b))), b) {
 		r.fail("another encoding of the same state")

@@ -32,9 +32,12 @@ var update = flag.Bool("update", false, "write golden files and the scripts' ans
 //	drain J on|off
 //	move TOPIC/INDEX@EPOCH>J
 //	ids FROM COUNT J
-//	era NUMBER RUN REPLICATION
+//	era NUMBER RUN REPLICATION [checkpoint=N]
+//	checkpoint CONTROL ID previous=N [J<NEXT ...]
+//	verified CONTROL ID by=J
+//	trim J SLOT
 //
-// Questions: topics, journals, history TOPIC/INDEX, end TOPIC/INDEX EPOCH, owned J.
+// Questions: topics, journals, history TOPIC/INDEX, end TOPIC/INDEX EPOCH, owned J, checkpoints.
 func TestScripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {
@@ -146,7 +149,23 @@ func (p *player) ask(f []string) (string, bool) {
 			if j.Sealed {
 				fmt.Fprintf(&b, ", sealed at %d in slot %d", j.SealedAt, j.SealSlot)
 			}
+			if j.Trim > 0 {
+				fmt.Fprintf(&b, ", trim %d", j.Trim)
+			}
 			b.WriteString(word(j.Draining, ", draining") + "\n")
+		}
+	case "checkpoints":
+		newest, _ := p.state.NewestCheckpoint()
+		for _, c := range p.state.Checkpoints() {
+			fmt.Fprintf(&b, "at %d id %s previous %d, record %d", c.Control, c.ID, c.Previous, c.At)
+			if c.Verified {
+				fmt.Fprintf(&b, ", verified by %s", c.By)
+			}
+			b.WriteString(word(newest.Control == c.Control, ", newest"))
+			for id, next := range c.Journals() {
+				fmt.Fprintf(&b, " %s<%d", id, next)
+			}
+			b.WriteString("\n")
 		}
 	case "history":
 		for _, a := range p.state.Assignments(p.partition(f[1])) {

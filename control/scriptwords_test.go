@@ -46,7 +46,13 @@ func (p *player) record(t *testing.T, f []string) Record {
 	case "ids":
 		return ProducerIDs{number(f[1]), int32(number(f[2])), p.journal(f[3])}
 	case "era":
-		return Era{Number: int32(number(f[1])), RunID: f[2], ReplicationID: f[3]}
+		return Era{int32(number(f[1])), f[2], f[3], topic.Slot(number(a.or("checkpoint", "0")))}
+	case "checkpoint":
+		return p.checkpoint(f, a)
+	case "verified":
+		return Verified{topic.Slot(number(f[1])), p.checkpointID(f[2]), p.journal(a.or("by", "none"))}
+	case "trim":
+		return Trim{p.journal(f[1]), topic.Slot(number(f[2]))}
 	}
 	t.Fatalf("script: no command %q", f[0])
 	return nil
@@ -103,6 +109,24 @@ func (p *player) topic(name string) (id topic.ID) {
 }
 
 func (p *player) journal(name string) (id topic.JournalID) {
+	if name != "none" {
+		copy(id[:], name)
+		p.names[id.String()] = name
+	}
+	return id
+}
+
+func (p *player) checkpoint(f []string, a args) Checkpoint {
+	r := Checkpoint{Control: topic.Slot(number(f[1])), ID: p.checkpointID(f[2]), Previous: topic.Slot(number(a.or("previous", "0")))}
+	for _, word := range f[3:] {
+		if name, next, ok := strings.Cut(word, "<"); ok {
+			r.Journals = append(r.Journals, JournalNext{p.journal(name), topic.Slot(number(next))})
+		}
+	}
+	return r
+}
+
+func (p *player) checkpointID(name string) (id CheckpointID) {
 	if name != "none" {
 		copy(id[:], name)
 		p.names[id.String()] = name
