@@ -121,9 +121,9 @@ func compare(a, b topic.Partition) int {
 
 const (
 	mostShards    = 1 << 16
-	journalSize   = 17         // least bytes of a journal
-	partitionSize = 4          // of a partition
-	partRefSize   = 1 + 7 + 19 // of a part: kind, three numbers at least, id, crc
+	journalSize   = 17             // least bytes of a journal
+	partitionSize = 4              // of a partition
+	partRefSize   = 1 + 5 + 16 + 4 // of a part: kind, five numbers, id, crc
 )
 
 // Body encodes the head before packing:
@@ -234,7 +234,9 @@ func decodeHead(body []byte) (*Head, error) {
 }
 
 // compareRefs orders parts as heads list them.
-func compareRefs(a, b PartRef) int { return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Shard, b.Shard)) }
+func compareRefs(a, b PartRef) int {
+	return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Shard, b.Shard))
+}
 
 func (r *reader) journal(before []Journal) Journal {
 	j := Journal{r.id(), r.slot()}

@@ -1,0 +1,92 @@
+package compaction
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/odradek/odradek/checkpoint"
+	"github.com/odradek/odradek/objectstore"
+	"github.com/odradek/odradek/topic"
+)
+
+const (
+	mostGarbage = 100_000 // objects that are watched until their grace is over
+	mostDeletes = 1_000   // in one sweep
+)
+
+// Sweep deletes objects of checkpoints that nothing needs: planned below the newest verified checkpoint, named by none of
+// those kept, and so for the time of grace as this process saw it, whatever clocks say (I9). A checkpoint that holds later
+// is planned above, and names of what is older only what the kept one names that it was computed from. Nothing is deleted
+// while the head of one that is kept cannot be read.
+func (c *Compactor) Sweep(ctx context.Context) error {
+	if err := c.begin(ctx); err != nil {
+		return err
+	}
+	defer c.done()
+	state := c.log.State()
+	newest, ok := state.NewestCheckpoint()
+	if !ok {
+		return nil
+	}
+	named := make(map[string]bool)
+	for _, info := range state.Checkpoints() {
+		h, err := checkpoint.ReadHead(ctx, c.store, info.Control, info.ID)
+		if err != nil {
+			return fmt.Errorf("sweep checkpoints: %w", err)
+		}
+		named[h.Name().Key()] = true
+		for _, p := range h.Parts {
+			named[p.Key()] = true
+		}
+	}
+	now := time.Now()
+	seen := make(map[string]time.Time)
+	err := c.store.List(ctx, checkpoint.Prefix, func(o objectstore.Info) error {
+		planned, ok := plannedAt(o.Key)
+		if !ok || planned >= newest.Control || named[o.Key] || len(seen) >= mostGarbage {
+			return nil
+		}
+		since, before := c.unnamed[o.Key]
+		if !before {
+			since = now
+		}
+		if o.Modified.After(since) { // by the store's clock; one of both may be wrong
+			since = o.Modified
+		}
+		seen[o.Key] = since
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("sweep checkpoints: %w", err)
+	}
+	c.unnamed = seen // what is gone is forgotten
+	deleted := 0
+	for key, since := range seen {
+		if now.Sub(since) < c.cfg.Grace || deleted >= mostDeletes {
+			continue
+		}
+		if err := c.store.Delete(ctx, key); err != nil {
+			return fmt.Errorf("sweep checkpoints: delete %s: %w", key, err)
+		}
+		delete(seen, key)
+		deleted++
+		c.swept.Add(1)
+	}
+	if deleted > 0 {
+		slog.InfoContext(ctx, "objects of old checkpoints deleted", "objects", deleted, "left", len(seen))
+	}
+	return nil
+}
+
+// plannedAt gives the control number that a checkpoint's object was planned at.
+func plannedAt(key string) (topic.Slot, bool) {
+	if strings.HasPrefix(key, checkpoint.PartPrefix) {
+		planned, _, err := checkpoint.ParsePartKey(key)
+		return planned, err == nil
+	}
+	name, err := checkpoint.ParseKey(key)
+	return name.Control, err == nil
+}
