@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/odradek/odradek/checkpoint"
 	"github.com/odradek/odradek/control"
 	"github.com/odradek/odradek/metadata"
 	"github.com/odradek/odradek/objectstore"
@@ -18,7 +19,7 @@ import (
 
 // Start reads the control log to its end (B2), or makes the cluster in an empty bucket (S5).
 func (e *Engine) Start(ctx context.Context) error {
-	if err := e.readAll(ctx); err != nil {
+	if err := e.readControl(ctx); err != nil {
 		return err
 	}
 	if e.State().Next() > 0 {
@@ -57,7 +58,7 @@ func (e *Engine) refuseForeign(ctx context.Context) error {
 
 func (e *Engine) foreign(ctx context.Context) error {
 	found := errors.New("found")
-	for _, prefix := range []string{slotlog.ControlPrefix, slotlog.JournalsPrefix} {
+	for _, prefix := range []string{slotlog.ControlPrefix, slotlog.JournalsPrefix, checkpoint.Prefix} {
 		var key string
 		err := e.store.List(ctx, prefix, func(i objectstore.Info) error {
 			key = i.Key
@@ -93,9 +94,9 @@ func NewJournalID() topic.JournalID {
 }
 
 // Boot opens this agent's journal. It seals the journals that this agent replaces, those that mine names, takes their
-// partitions over in the record that opens the new journal (B3, B4), and reads the log: log is told of every slot of
-// every journal that is sealed. Journals of others that are open are left alone: Mirror reads them, Watch takes over
-// those of the dead.
+// partitions over in the record that opens the new journal (B3, B4), and reads the log: log is told of what the newest
+// checkpoint holds, and of every slot above that of every journal that is sealed. Journals of others that are open are left
+// alone: Mirror reads them, Watch takes over those of the dead.
 func (e *Engine) Boot(ctx context.Context, id topic.JournalID, mine func(topic.JournalID) bool, log Log) (Opened, error) {
 	e.journal, e.log = id, log
 	replaced, err := e.replaced(ctx, mine)
@@ -125,7 +126,7 @@ func (e *Engine) Boot(ctx context.Context, id topic.JournalID, mine func(topic.J
 		out.Sealed = append(out.Sealed, d.journal.ID)
 	}
 	js = append(js, dead...)
-	if out.History, err = e.fold(ctx, e.State(), js, log); err != nil {
+	if out.History, e.mirror.base, err = e.fold(ctx, e.State(), js, log); err != nil {
 		return Opened{}, err
 	}
 	e.mirror.whole(js)

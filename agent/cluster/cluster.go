@@ -53,6 +53,7 @@ type Config struct {
 	Alone     bool                 // no other agent can be there: every open journal is a predecessor
 	Lease     time.Duration        // of heartbeats (F1); 0: 5 s
 	Stuck     func() time.Duration // for how long nothing of this agent's journal landed that is in flight; nil: never
+	Unfit     func()               // told of each checkpoint that could not be used; may be nil
 }
 
 // Observer is told of every control number, in order, right after State gives what it made. It must not block, nor
@@ -69,6 +70,9 @@ type Log interface {
 	Bounds(p topic.Partition) (start, end topic.Offset)
 	// Extents lists those that hold offsets of [from, to), as far as they are visible, in offset order.
 	Extents(p topic.Partition, from, to topic.Offset) []index.Entry
+	// Restore begins a partition with what a checkpoint holds of it: its log start, and entries that follow one another
+	// from there on. What is known already is passed over.
+	Restore(p topic.Partition, start topic.Offset, entries []index.Entry) error
 }
 
 // Engine is one agent's picture of the cluster. All methods may be called concurrently unless they say otherwise.
@@ -158,3 +162,4 @@ type nowhere struct{}
 func (nowhere) Add(topic.JournalID, topic.Slot, []segment.Extent) error           { return nil }
 func (nowhere) Bounds(topic.Partition) (start, end topic.Offset)                  { return 0, 0 }
 func (nowhere) Extents(topic.Partition, topic.Offset, topic.Offset) []index.Entry { return nil }
+func (nowhere) Restore(topic.Partition, topic.Offset, []index.Entry) error        { return nil }

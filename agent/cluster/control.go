@@ -269,33 +269,41 @@ func (e *Engine) doorbell() {
 	}
 }
 
-// readAll reads the control log from its beginning to its end, many numbers at a time.
+// readAll reads the control log from the next number to its end, many numbers at a time.
 func (e *Engine) readAll(ctx context.Context) error {
+	for {
+		first, asked := e.State().Next(), moment{time.Now(), boottime()}
+		err := e.readNumbers(ctx, first, first+readAhead, e.applyPayload)
+		if errors.Is(err, slotlog.ErrHole) {
+			e.reached.Store(&asked)
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// readNumbers tells fn, in order, what the control numbers [from, to) hold. slotlog.ErrHole: there is an end before to, and fn
+// was told of all below it.
+func (e *Engine) readNumbers(ctx context.Context, from, to topic.Slot, fn func(n topic.Slot, payload []byte) error) error {
 	type read struct {
 		payload []byte
 		err     error
 	}
-	for {
-		first, asked := e.State().Next(), moment{time.Now(), boottime()}
-		var batch [readAhead]chan read
+	for ; from < to; from += readAhead {
+		batch := make([]chan read, min(readAhead, to-from))
 		for i := range batch {
 			batch[i] = make(chan read, 1)
 			go func() {
-				p, err := slotlog.ReadControl(ctx, e.store, first+topic.Slot(i))
+				p, err := slotlog.ReadControl(ctx, e.store, from+topic.Slot(i))
 				batch[i] <- read{p, err}
 			}()
 		}
 		for i := range batch {
 			r := <-batch[i]
-			if errors.Is(r.err, slotlog.ErrHole) {
-				for _, rest := range batch[i+1:] {
-					<-rest
-				}
-				e.reached.Store(&asked)
-				return nil
-			}
 			if r.err == nil {
-				r.err = e.applyPayload(first+topic.Slot(i), r.payload)
+				r.err = fn(from+topic.Slot(i), r.payload)
 			}
 			if r.err != nil {
 				for _, rest := range batch[i+1:] {
@@ -305,4 +313,5 @@ func (e *Engine) readAll(ctx context.Context) error {
 			}
 		}
 	}
+	return nil
 }

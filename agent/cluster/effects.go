@@ -4,6 +4,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/odradek/odradek/checkpoint"
 	"github.com/odradek/odradek/control"
 	"github.com/odradek/odradek/metadata"
 	"github.com/odradek/odradek/topic"
@@ -49,16 +50,21 @@ func effectsOf(before *control.State, records []control.Record, outcomes []contr
 	return out
 }
 
-// stateEffects leads an empty index to where a control state is, before any slot.
-func stateEffects(s *control.State) []metadata.Effect {
+// stateEffects leads an empty index to where a control state is, with the slots that a checkpoint holds, nil for none.
+func stateEffects(s *control.State, base *checkpoint.Head) []metadata.Effect {
 	var out []metadata.Effect
 	for t := range s.Topics() {
 		for p := range t.Partitions() {
-			out = append(out, metadata.PartitionAdded{Partition: topic.Partition{Topic: t.ID, Index: p}})
+			added := metadata.PartitionAdded{Partition: topic.Partition{Topic: t.ID, Index: p}}
+			if base != nil {
+				at, _ := base.Partition(added.Partition)
+				added.Start, added.Next = at.Start, at.End
+			}
+			out = append(out, added)
 		}
 	}
 	for j := range s.Journals() {
-		out = append(out, metadata.JournalOpened{Journal: j.ID, First: j.Trim})
+		out = append(out, metadata.JournalOpened{Journal: j.ID, First: max(j.Trim, nextIn(base, j.ID))})
 		if j.Sealed {
 			out = append(out, metadata.JournalSealed{Journal: j.ID, Seal: j.SealSlot})
 		}
@@ -74,6 +80,29 @@ type effectLog struct {
 	mu    sync.Mutex // guards all below
 	first topic.Slot // number of list[0]
 	list  [][]metadata.Effect
+}
+
+// begin says that the effects of the numbers below n are not remembered.
+func (l *effectLog) begin(n topic.Slot) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.first, l.list = n, nil
+}
+
+// begins gives the first number that is remembered.
+func (l *effectLog) begins() topic.Slot {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.first
+}
+
+// prepend adds the effects of the numbers before the first that is remembered, if that is still n.
+func (l *effectLog) prepend(n topic.Slot, effects [][]metadata.Effect) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.first == n {
+		l.list, l.first = slices.Concat(effects, l.list), n-topic.Slot(len(effects))
+	}
 }
 
 func (l *effectLog) add(n topic.Slot, effects []metadata.Effect) {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/odradek/odradek/checkpoint"
 	"github.com/odradek/odradek/control"
 	"github.com/odradek/odradek/metadata"
 	"github.com/odradek/odradek/topic"
@@ -25,12 +26,13 @@ const (
 
 // eras is what Index remembers from one attempt to the next.
 type eras struct {
-	named   int32       // the era that this engine named and has not opened yet, or 0
-	opened  uint64      // the newest era that was seen open
-	bad     uint64      // the newest era that contradicts the log: another one must follow
-	still   uint64      // the newest era whose builder stood still: another one follows at once (R2)
-	seen    int32       // the newest era there is
-	repeats []time.Time // when eras were noticed that name the identity of the one before, the last minutes' only
+	named   int32            // the era that this engine named and has not opened yet, or 0
+	opened  uint64           // the newest era that was seen open
+	bad     uint64           // the newest era that contradicts the log: another one must follow
+	still   uint64           // the newest era whose builder stood still: another one follows at once (R2)
+	seen    int32            // the newest era there is
+	base    *checkpoint.Head // of the checkpoint that the newest era of this engine was to be loaded from; nil: none was read
+	repeats []time.Time      // when eras were noticed that name the identity of the one before, the last minutes' only
 }
 
 // notice looks at the newest eras.
@@ -125,11 +127,21 @@ func (e *Engine) enter(ctx context.Context, pin metadata.Pin) (done bool, err er
 // nameEra appends ERA: who wins the number recovers (R2). When another agent was first, nothing is appended. An identity
 // that an older era named is an isolated master's: act as if Redis were away.
 func (e *Engine) nameEra(ctx context.Context, era control.Era) error {
+	base, err := e.eraBase(ctx)
+	if err != nil {
+		return fmt.Errorf("name era %d: %w", era.Number, err)
+	}
+	if base != nil {
+		era.Checkpoint = base.Control
+	}
 	isolated := ""
 	outcomes, err := e.Propose(ctx, func(s *control.State) ([]control.Record, error) {
 		isolated = ""
 		if newest, _ := s.NewestEra(); newest.Number >= era.Number {
 			return nil, nil
+		}
+		if _, kept := verifiedAt(s, era.Checkpoint); era.Checkpoint > 0 && !kept {
+			return nil, fmt.Errorf("name era %d: %w", era.Number, errUnkept)
 		}
 		if o := s.Judge(era); o.Void {
 			isolated = o.Why
@@ -259,7 +271,15 @@ func (e *Engine) build(ctx context.Context, pin metadata.Pin) error {
 		return err
 	}
 	s := e.State()
-	for part := range slices.Chunk(stateEffects(s), loadEffects) {
+	newest, _ := s.NewestEra()
+	if pinOf(newest) != pin {
+		return fmt.Errorf("era %d follows %d: %w", newest.Number, pin.Era, metadata.ErrEra)
+	}
+	base, err := e.loadBase(ctx, newest)
+	if err != nil {
+		return err
+	}
+	for part := range slices.Chunk(stateEffects(s, base), loadEffects) {
 		if err := e.meta.Load(ctx, pin, part); err != nil {
 			return err
 		}
@@ -286,7 +306,7 @@ func (e *Engine) build(ctx context.Context, pin metadata.Pin) error {
 	}
 	e.eras.named = 0 // a Redis that forgets it from now on gets a new era
 	e.eras.opened = pin.Era
-	slog.InfoContext(ctx, "era open", "era", pin.Era, "took", time.Since(began))
+	slog.InfoContext(ctx, "era open", "era", pin.Era, "checkpoint", newest.Checkpoint, "took", time.Since(began))
 	return e.sweep(ctx, pin)
 }
 

@@ -133,6 +133,12 @@ func (e *Engine) slots(ctx context.Context, j topic.JournalID, from, to topic.Sl
 	return nil
 }
 
+// Slots tells fn, in slot order, what the footers of the slots [from, to) of a journal say; all of them must count. What fn
+// is given is its own, and it is called by one goroutine. Errors: fn's; segment.ErrCorrupt and slotlog.ErrCorrupt; the store's.
+func (e *Engine) Slots(ctx context.Context, j topic.JournalID, from, to topic.Slot, fn func(segment.SlotExtents) error) error {
+	return e.slots(ctx, j, from, to, fn)
+}
+
 // readStretch reads a stretch's last footer, and the others too if its summary leaves them out.
 func (e *Engine) readStretch(ctx context.Context, j topic.JournalID, s stretch) ([]segment.SlotExtents, error) {
 	last, err := readFooter(ctx, e.store, j, s.to-1)

@@ -63,6 +63,26 @@ func (l *ledger) Extents(p topic.Partition, from, to topic.Offset) []index.Entry
 	return out
 }
 
+func (l *ledger) Restore(p topic.Partition, start topic.Offset, entries []index.Entry) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.index.End(p) == 0 && start > 0 && (len(entries) == 0 || entries[0].Base > 0) {
+		first := start
+		if len(entries) > 0 {
+			first = entries[0].Base
+		}
+		if err := l.index.SetStart(p, first); err != nil {
+			return err
+		}
+	}
+	for _, x := range entries {
+		if _, err := l.index.Insert(p, x); err != nil {
+			return err
+		}
+	}
+	return l.index.SetStart(p, start)
+}
+
 // owner is an engine that has booted, and the slots it writes.
 type owner struct {
 	*Engine
@@ -70,6 +90,7 @@ type owner struct {
 	slot   topic.Slot
 	next   map[topic.Partition]topic.Offset
 	recent []segment.SlotExtents // since the last summary
+	gone   topic.Partition       // released: summaries leave it out
 }
 
 func nobody(topic.JournalID) bool { return false }
@@ -135,6 +156,9 @@ func (o *owner) count(t *testing.T, store objectstore.Store, f segment.Footer, r
 	if due {
 		f.Summary = &segment.Summary{Recent: o.recent}
 		for _, a := range o.State().PartitionsOf(o.Journal()) {
+			if a.Partition == o.gone {
+				continue
+			}
 			f.Summary.Ends = append(f.Summary.Ends, segment.PartitionEnd{Partition: a.Partition, Epoch: a.Epoch, Next: o.next[a.Partition]})
 		}
 	}

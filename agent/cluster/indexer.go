@@ -266,7 +266,10 @@ func (e *Engine) applyEffects(ctx context.Context, pin metadata.Pin) error {
 	for try := 0; ; try++ {
 		effects, ok := e.effects.after(applied)
 		if !ok {
-			return fmt.Errorf("index stands at control %d, its effects are no longer known here: %w", applied, errRebuild)
+			if err := e.rememberEffects(ctx, applied); err != nil {
+				return err
+			}
+			continue
 		}
 		if len(effects) == 0 {
 			e.effects.forget(applied - min(applied, keepEffects))
@@ -282,6 +285,20 @@ func (e *Engine) applyEffects(ctx context.Context, pin metadata.Pin) error {
 		}
 		applied = now
 	}
+}
+
+// rememberEffects reads the effects of the numbers above applied that are not in memory. Too many are not worth it.
+func (e *Engine) rememberEffects(ctx context.Context, applied topic.Slot) error {
+	first := e.effects.begins()
+	if first-applied > maxEffects/2 {
+		return fmt.Errorf("index stands at control %d, far behind %d: %w", applied, first, errRebuild)
+	}
+	effects, err := e.earlierEffects(ctx, applied+1, first)
+	if err != nil {
+		return fmt.Errorf("index stands at control %d: %w", applied, err)
+	}
+	e.effects.prepend(first, effects)
+	return nil
 }
 
 // indexOwn indexes this agent's slots from next on and returns the first that is not indexed.

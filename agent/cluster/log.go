@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/odradek/odradek/checkpoint"
 	"github.com/odradek/odradek/control"
 	"github.com/odradek/odradek/segment"
 	"github.com/odradek/odradek/sequence"
@@ -32,14 +33,19 @@ type History struct {
 	Producers map[topic.Partition]*sequence.State // at Stands
 }
 
-// fold reads the journals, tells log of every slot, and gathers what the footers say. Partitions move between journals
-// back and forth, so that what orders extents and producers is each partition's offsets and nothing else (I3, I8).
-// Extents of deleted topics are passed over.
-func (e *Engine) fold(ctx context.Context, s *control.State, js []ended, log Log) (History, error) {
-	f := newFolding()
+// fold reads the journals, tells log of every slot, and gathers what the footers say. It begins with what a checkpoint
+// holds, whose head it gives, nil if there is none: of a journal only the slots from its Next on are read then. Partitions
+// move between journals back and forth, so that what orders extents and producers is each partition's offsets and nothing
+// else (I3, I8). Extents of deleted topics are passed over.
+func (e *Engine) fold(ctx context.Context, s *control.State, js []ended, log Log) (History, *checkpoint.Head, error) {
+	f, base, err := e.restored(ctx, s, log)
+	if err != nil {
+		return History{}, nil, err
+	}
 	for _, j := range inOrder(js) {
 		f.read[j.journal.ID] = true
-		err := e.slots(ctx, j.journal.ID, j.journal.Trim, j.end, func(x segment.SlotExtents) error {
+		from := max(j.journal.Trim, nextIn(base, j.journal.ID))
+		err := e.slots(ctx, j.journal.ID, from, j.end, func(x segment.SlotExtents) error {
 			x.Extents = present(s, x.Extents)
 			if err := f.take(s, j.journal.ID, x); err != nil {
 				return err
@@ -47,10 +53,18 @@ func (e *Engine) fold(ctx context.Context, s *control.State, js []ended, log Log
 			return log.Add(j.journal.ID, x.Slot, x.Extents)
 		})
 		if err != nil {
-			return History{}, err
+			return History{}, nil, err
 		}
 	}
-	return f.history, f.check(s)
+	return f.history, base, f.check(s)
+}
+
+// nextIn gives the first slot of a journal that a checkpoint does not hold: 0 without a checkpoint.
+func nextIn(base *checkpoint.Head, j topic.JournalID) topic.Slot {
+	if base == nil {
+		return 0
+	}
+	return base.Next(j)
 }
 
 // present gives those of extents whose topic is not deleted. One that s does not know may be created by a record behind

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/odradek/odradek/checkpoint"
 	"github.com/odradek/odradek/metadata"
 	"github.com/odradek/odradek/segment"
 	"github.com/odradek/odradek/topic"
@@ -38,6 +39,8 @@ type mirror struct {
 	bell   chan struct{} // there is news in Redis; capacity 1
 	sealed chan struct{} // sealed journals may be behind; capacity 1
 	turn   chan struct{} // held by the one who reads Redis; capacity 1
+
+	base *checkpoint.Head // what was in the index in memory from the start, nil if nothing was; written before the engine runs
 
 	mu       sync.Mutex // guards all below, and what followed says of it
 	journals map[topic.JournalID]*followed
@@ -86,7 +89,7 @@ func (e *Engine) follow() []*followed {
 			f := m.journals[j.ID]
 			if f == nil {
 				f = &followed{
-					id: j.ID, reading: make(chan struct{}, 1), trim: j.Trim, next: j.Trim,
+					id: j.ID, reading: make(chan struct{}, 1), trim: j.Trim, next: max(j.Trim, nextIn(m.base, j.ID)),
 					ends: make(map[topic.Partition]topic.Offset),
 				}
 				m.journals[j.ID] = f
@@ -267,6 +270,9 @@ func (e *Engine) readRedis(ctx context.Context) error {
 	m.mu.Lock()
 	all := e.follow()
 	m.mu.Unlock()
+	if err := e.reachBase(ctx, newest, all); err != nil {
+		return err
+	}
 	for first := true; first || len(all) > 0; first = false {
 		cursors := make([]metadata.Cursor, len(all))
 		for i, f := range all {
@@ -483,7 +489,24 @@ func (e *Engine) readToSeal(ctx context.Context, j topic.JournalID, seal topic.S
 			ends[p] = end
 		}
 	}
+	e.baseEnds(j, ends)
 	return ends, nil
+}
+
+// baseEnds adds to the ends of what a journal owns those that the index in memory began with, of partitions that no footer
+// read since tells of: what the journal wrote of them lies below the checkpoint's Next, and nobody came after it (I3).
+func (e *Engine) baseEnds(j topic.JournalID, ends map[topic.Partition]topic.Offset) {
+	if e.mirror.base == nil {
+		return
+	}
+	for _, a := range e.State().PartitionsOf(j) {
+		if _, ok := ends[a.Partition]; ok {
+			continue
+		}
+		if end := e.mirror.base.End(a.Partition); end > a.Base {
+			ends[a.Partition] = end
+		}
+	}
 }
 
 // ownEnds is readToSeal for this agent's own journal: what counts was made visible as it came to count, but perhaps for
@@ -520,6 +543,15 @@ func (e *Engine) summaryEnds(ctx context.Context, j topic.JournalID, trim, seal 
 		ends[p.Partition] = p.Next
 	}
 	return ends, above, nil
+}
+
+// Visible gives the first slot of a journal that this agent does not know to count, or that others may not see yet: those
+// that are open are followed by the index in Redis, and an own slot is there once it is indexed.
+func (e *Engine) Visible(j topic.JournalID) topic.Slot {
+	if j == e.journal {
+		return min(topic.Slot(e.indexed.Load()), e.index.counted())
+	}
+	return e.countedOf(j)
 }
 
 // countedOf says up to where slots of a journal are known to count here.

@@ -116,7 +116,7 @@ func openEra(t *testing.T, meta metadata.Store, os ...*owner) metadata.Pin {
 	newest, _ := o.State().NewestEra()
 	pin := pinOf(newest)
 	steps := []error{
-		meta.Begin(ctx, pin), meta.Load(ctx, pin, stateEffects(o.State())), meta.Loaded(ctx, pin, o.State().Next()-1),
+		meta.Begin(ctx, pin), meta.Load(ctx, pin, stateEffects(o.State(), nil)), meta.Loaded(ctx, pin, o.State().Next()-1),
 	}
 	for _, o := range os {
 		steps = append(steps, o.CatchUp(ctx), meta.Reattach(ctx, pin, o.Journal(), 0))

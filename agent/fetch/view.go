@@ -108,6 +108,38 @@ func (e *Engine) Add(journal topic.JournalID, slot topic.Slot, extents []segment
 	return errors.Join(errs...)
 }
 
+// Restore begins a partition with what a checkpoint holds of it: its log start, and the extents from there on, which follow
+// one another; the first may begin before the log start. What is known already is passed over. Error: as Add's.
+func (e *Engine) Restore(p topic.Partition, start topic.Offset, entries []index.Entry) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if _, gone := e.deleted[p.Topic]; gone {
+		return nil
+	}
+	first := start
+	if len(entries) > 0 {
+		first = min(first, entries[0].Base)
+	}
+	before := e.index.End(p)
+	if first > before {
+		if err := e.index.SetStart(p, first); err != nil {
+			return fmt.Errorf("restore: %w", err)
+		}
+	}
+	for _, x := range entries {
+		if _, err := e.index.Insert(p, x); err != nil {
+			return fmt.Errorf("restore: %w", err)
+		}
+	}
+	if err := e.index.SetStart(p, start); err != nil {
+		return fmt.Errorf("restore: %w", err)
+	}
+	if e.index.End(p) > before {
+		e.notify(p)
+	}
+	return nil
+}
+
 // AddTail is Add for a slot that this agent wrote, whose batches it still has in memory.
 func (e *Engine) AddTail(journal topic.JournalID, slot topic.Slot, extents []segment.Extent, runs []segment.Run) error {
 	for i, r := range runs {
