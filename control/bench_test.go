@@ -70,3 +70,24 @@ func BenchmarkApply(b *testing.B) {
 		}
 	})
 }
+
+func BenchmarkSnapshot(b *testing.B) {
+	s, _ := bigState(b)
+	snapshot := s.AppendSnapshot(nil)
+	b.Run("Append/1M-partitions", func(b *testing.B) {
+		b.ReportAllocs()
+		b.SetBytes(int64(len(snapshot)))
+		for b.Loop() {
+			snapshot = s.AppendSnapshot(snapshot[:0])
+		}
+	})
+	b.Run("Restore/1M-partitions", func(b *testing.B) {
+		b.ReportAllocs()
+		b.SetBytes(int64(len(snapshot)))
+		for b.Loop() {
+			if _, err := Restore(snapshot); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
