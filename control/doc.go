@@ -14,5 +14,8 @@
 // touch (persistent balanced trees), so applying costs in proportion to the change; any number of goroutines may
 // read any State without a lock, typically the newest one behind an atomic.Pointer.
 //
+// A checkpoint carries a State as the bytes of AppendSnapshot, which Restore reads (docs/format/control-state.md):
+// whoever has them needs only the batches that follow. They are the same wherever the same batches were applied.
+//
 // Floor 0: no I/O, no clock, no goroutine. It imports topic only.
 package control
