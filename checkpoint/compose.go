@@ -9,11 +9,17 @@ import (
 	"github.com/odradek/odradek/topic"
 )
 
-const (
-	shardRows      = 512 << 10 // extents per shard, on average, from which on there are twice as many shards
-	shardProducers = 16 << 20  // and bytes of producer states
-	staleRows      = 4 << 10   // extents of deleted topics and before log starts that a shard is not rewritten for
-)
+// limits are the caps of parts and shards. A row that alone is longer than one part is cut, if it is of extents.
+type limits struct {
+	rows           int // extents in a part
+	producers      int // bytes of producer states in a part, or one longer one
+	shardRows      int // extents per shard, on average, from which on there are twice as many shards
+	shardProducers int // and bytes of producer states
+	stale          int // extents of deleted topics and before log starts that a shard is not rewritten for
+}
+
+// caps are those that every agent must have: what Compose makes depends on them.
+var caps = limits{rows: 128 << 10, producers: 4 << 20, shardRows: 512 << 10, shardProducers: 16 << 20, stale: 4 << 10}
 
 // News is what a checkpoint holds beyond the one before.
 type News struct {
@@ -29,29 +35,34 @@ type News struct {
 // stay. What it makes of the same arguments is the same everywhere (G1).
 //
 // Extents are kept as in a log-structured merge: what is new is joined with the newest parts of its shard that are less
-// than twice as large, up to mostRows, and parts of that size stay as they are. A shard is written anew when there are
-// twice as many shards, or when over half of it is not needed any more.
+// than twice as large, up to the cap of a part, and parts of that size stay as they are. A shard is written anew when
+// there are twice as many shards, or when over half of it is not needed any more.
 func Compose(ctx context.Context, store objectstore.Store, before, h *Head, news News, take func(Part) (PartRef, error)) error {
+	return compose(ctx, store, before, h, news, take, caps)
+}
+
+func compose(ctx context.Context, store objectstore.Store, before, h *Head, news News, take func(Part) (PartRef, error), l limits) error {
 	if before == nil {
 		before = &Head{Shards: 1}
 	}
-	c := composer{ctx: ctx, store: store, before: before, h: h, take: take}
-	h.Shards, h.Parts = c.shards(news), nil
+	c := composer{limits: l, ctx: ctx, store: store, before: before, h: h, take: take}
+	h.Shards, h.Parts = c.count(news), nil
 	if err := c.extents(news.Extents); err != nil {
 		return err
 	}
-	return c.producers(news.Producers)
+	return c.states(news.Producers)
 }
 
 type composer struct {
+	limits
 	ctx       context.Context // of one call of Compose
 	store     objectstore.Store
 	before, h *Head
 	take      func(Part) (PartRef, error)
 }
 
-// shards counts the extents of h's partitions and gives the number of shards.
-func (c *composer) shards(news News) int {
+// count counts the extents of h's partitions and gives the number of shards.
+func (c *composer) count(news News) int {
 	fresh := make(map[topic.Partition]int, len(news.Extents))
 	for _, row := range news.Extents {
 		fresh[row.Partition] = len(row.Entries)
@@ -69,7 +80,7 @@ func (c *composer) shards(news News) int {
 		producers += len(row.Producers)
 	}
 	n := c.before.Shards
-	for n < mostShards && (rows > n*shardRows || producers > n*shardProducers) {
+	for n < mostShards && (rows > n*c.shardRows || producers > n*c.shardProducers) {
 		n *= 2
 	}
 	return n
@@ -109,7 +120,7 @@ func (c *composer) extents(fresh []Row) error {
 		stored := sumRows(old) + countEntries(dealt[s])
 		var err error
 		switch {
-		case c.h.Shards > shards || stored > 2*needed[s]+staleRows:
+		case c.h.Shards > shards || stored > 2*needed[s]+c.stale:
 			err = c.rewrite(old, partitions[s], dealt[s], made)
 		case len(dealt[s]) == 0:
 			made[s] = old
@@ -156,7 +167,7 @@ func (c *composer) grow(shard int, old []PartRef, fresh []Row) ([]PartRef, error
 	rows, n := fresh, countEntries(fresh)
 	for len(old) > 0 {
 		last := old[len(old)-1]
-		if last.Rows >= 2*n || last.Rows+n > mostRows {
+		if last.Rows >= 2*n || last.Rows+n > c.rows {
 			break
 		}
 		before, err := readPart(c.ctx, c.store, last)
@@ -196,17 +207,17 @@ func (c *composer) join(rows, fresh []Row) []Row {
 	return joined
 }
 
-// write hands rows over as parts of at most mostRows extents.
+// write hands rows over as parts of as many extents as one may hold.
 func (c *composer) write(shard int, rows []Row) ([]PartRef, error) {
 	var made []PartRef
 	var part []Row
 	n := 0
 	for i, row := range rows {
 		for len(row.Entries) > 0 {
-			some := row.Entries[:min(len(row.Entries), mostRows-n)]
+			some := row.Entries[:min(len(row.Entries), c.rows-n)]
 			part = append(part, Row{Partition: row.Partition, Entries: some})
 			row.Entries, n = row.Entries[len(some):], n+len(some)
-			if n < mostRows && (len(row.Entries) > 0 || i < len(rows)-1) {
+			if n < c.rows && (len(row.Entries) > 0 || i < len(rows)-1) {
 				continue
 			}
 			ref, err := c.hand(Extents, shard, encodePart(Extents, part), n)
@@ -219,8 +230,8 @@ func (c *composer) write(shard int, rows []Row) ([]PartRef, error) {
 	return made, nil
 }
 
-// producers makes the parts of producer states. One that would hold what one of the checkpoint before holds is that one.
-func (c *composer) producers(rows []Row) error {
+// states makes the parts of producer states. One that would hold what one of the checkpoint before holds is that one.
+func (c *composer) states(rows []Row) error {
 	have := make(map[PartID]PartRef)
 	for _, p := range c.before.Parts {
 		have[p.ID] = p
@@ -235,7 +246,7 @@ func (c *composer) producers(rows []Row) error {
 	for s, rows := range dealt {
 		for len(rows) > 0 {
 			n, size := 0, 0
-			for n < len(rows) && (n == 0 || size+len(rows[n].Producers) <= mostProducers) {
+			for n < len(rows) && (n == 0 || size+len(rows[n].Producers) <= c.limits.producers) {
 				size += len(rows[n].Producers)
 				n++
 			}

@@ -18,14 +18,10 @@ type Row struct {
 	Producers []byte        // as sequence.State.AppendSnapshot writes it; empty if there are none
 }
 
-// Caps of a part. A row that alone is longer than one part is cut, if it is of extents.
 const (
-	mostRows       = 128 << 10 // extents in a part
-	mostProducers  = 4 << 20   // bytes of producer states in a part, or one longer one
-	extentSize     = 12        // least bytes of an extent: eight numbers and a checksum
-	fragmentSize   = 3         // of a row of extents: index, base, count
-	producerSize   = 2         // of a row of producers: index, length
-	topicOverwrite = 16 + 1    // of a topic
+	extentSize   = 12     // least bytes of an extent: eight numbers and a checksum
+	producerSize = 2      // of a row: index and length, or more
+	topicSize    = 16 + 1 // of a topic
 )
 
 // partID names a body.
@@ -172,7 +168,7 @@ func decodePart(body []byte) (PartKind, []Row, error) {
 // rows reads the rows; those of extents get an Entry that holds their base, and counts says how many they have.
 func (r *reader) rows(k PartKind) (rows []Row, counts []int) {
 	var before topic.ID
-	for i := range r.count(topicOverwrite) {
+	for i := range r.count(topicSize) {
 		id := topic.ID(r.id())
 		if i > 0 && bytes.Compare(before[:], id[:]) >= 0 {
 			r.fail("topic %s behind %s", id, before)
