@@ -20,6 +20,7 @@ import (
 	"github.com/odradek/odradek/agent/ops"
 	"github.com/odradek/odradek/agent/place"
 	"github.com/odradek/odradek/agent/settings"
+	"github.com/odradek/odradek/compaction"
 	"github.com/odradek/odradek/metadata"
 	"github.com/odradek/odradek/metadata/embedded"
 	"github.com/odradek/odradek/metadata/redis"
@@ -47,21 +48,22 @@ var Build = "dev"
 
 // agent is the devices that outlive a journal.
 type agent struct {
-	settings settings.Settings
-	banner   io.Writer
-	registry *prometheus.Registry
-	metrics  *metrics
-	store    *meter.Store
-	where    bucket.Description
-	meta     metadata.Store
-	disk     *wal.Directory
-	frames   *semaphore.Weighted
-	pending  *semaphore.Weighted // bytes admitted that do not count yet
-	place    place.Place
-	opened   map[topic.JournalID]bool // journals opened by this process
-	shown    fetch.Shown
-	current  health
-	chaos    injection // nothing, unless this binary is built to break
+	settings   settings.Settings
+	banner     io.Writer
+	registry   *prometheus.Registry
+	metrics    *metrics
+	store      *meter.Store
+	where      bucket.Description
+	meta       metadata.Store
+	disk       *wal.Directory
+	frames     *semaphore.Weighted
+	pending    *semaphore.Weighted // bytes admitted that do not count yet
+	place      place.Place
+	opened     map[topic.JournalID]bool // journals opened by this process
+	shown      fetch.Shown
+	current    health
+	compaction compaction.Config // when checkpoints are made: the default, but in tests
+	chaos      injection         // nothing, unless this binary is built to break
 }
 
 // Run is an agent from start to end. It returns nil after ctx ended and everything acked is safe.

@@ -10,6 +10,7 @@ import (
 	"github.com/odradek/odradek/agent/api"
 	"github.com/odradek/odradek/agent/ingest"
 	"github.com/odradek/odradek/agent/wire"
+	"github.com/odradek/odradek/compaction"
 	"github.com/odradek/odradek/objectstore/meter"
 )
 
@@ -36,6 +37,8 @@ type metrics struct {
 	copiesDropped prometheus.Counter
 
 	contradictions prometheus.Counter
+
+	unfitCheckpoints prometheus.Counter
 
 	mu      sync.Mutex // guards current
 	current *prometheus.Registry
@@ -69,6 +72,8 @@ func newMetrics(r prometheus.Registerer, a *agent) *metrics {
 		copiesDropped: counter("copies_dropped_total", "Copies that could not be written when due; they follow later, as they are then."),
 		contradictions: counter("agent_index_contradictions_total",
 			"Journals given up because what counts did not fit the index in memory: a defect or damage; all is read from the bucket again."),
+		unfitCheckpoints: counter("checkpoint_unfit_total",
+			"Checkpoints that could not be used at a start or for an era, missing or damaged: the one before was, or the whole log."),
 		walClosed: prometheus.NewGauge(prometheus.GaugeOpts{
 			Namespace: "odradek", Name: "agent_wal_closed", Help: "1 once the disk failed and acks=1 waits for the bucket.",
 		}),
@@ -119,6 +124,7 @@ func RegisterMetrics(r prometheus.Registerer) error {
 		return err
 	}
 	api.NewMetrics(r)
+	registerCheckpoints(r, func() standing { return standing{} }, func() compaction.Stats { return compaction.Stats{} })
 	wire.New(nil, nil, wire.DefaultConfig(), slog.Default(), r)
 	return nil
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/odradek/odradek/agent/place"
 	"github.com/odradek/odradek/agent/settings"
 	"github.com/odradek/odradek/agent/wire"
+	"github.com/odradek/odradek/compaction"
 	"github.com/odradek/odradek/control"
 	"github.com/odradek/odradek/segment"
 	"github.com/odradek/odradek/slotlog"
@@ -59,9 +60,10 @@ type session struct {
 
 	owning     *owning
 	groupLoads *groupLoads
-	balancing  *balancer            // runs where there may be other agents
-	replayed   chan struct{}        // closed when what earlier WALs held is appended
-	unready    []control.Assignment // assigned to the journal as it was opened, and not all of their log was read
+	balancing  *balancer             // runs where there may be other agents
+	compactor  *compaction.Compactor // nil if this agent is told to leave that to others
+	replayed   chan struct{}         // closed when what earlier WALs held is appended
+	unready    []control.Assignment  // assigned to the journal as it was opened, and not all of their log was read
 
 	life       context.Context // of the session's goroutines; set by run before any starts
 	background sync.WaitGroup  // partitions that are taken over, loads of groups
@@ -103,6 +105,7 @@ func (a *agent) newSession() *session {
 		NodeID: set.NodeID, Zone: a.place.Zone, Weight: set.Weight, Window: set.Flush.SlotsInFlight, Build: Build, Lease: set.Lease,
 		Alone:     set.Stores.Redis == settings.RedisEmbedded,
 		Stuck:     func() time.Duration { return s.slots.Stuck() },
+		Unfit:     a.metrics.unfitCheckpoints.Inc,
 		Endpoints: []control.Endpoint{{Name: endpointKafka, Host: a.place.Host, Port: int32(a.place.Port)}},
 	}, a.store, a.meta)
 	s.ids = cluster.NewProducerIDs(s.cluster)
@@ -110,6 +113,7 @@ func (a *agent) newSession() *session {
 	s.fetch = fetch.New(a.store, fetch.Config{TailBytes: share.tail, CatchUpBytes: share.catchUp})
 	s.slots = slotlog.NewWriter(a.store, s.journal, set.Flush.SlotsInFlight)
 	s.slots.Heed(s.cluster)
+	s.compactor = s.newCompactor()
 	log := &groupLog{s}
 	var kept group.Copies
 	if set.Stores.Redis != settings.RedisEmbedded {
@@ -211,6 +215,9 @@ func (s *session) run(ctx context.Context, listener net.Listener, opened cluster
 	run(s.cluster.Index)
 	run(s.groups.Run)
 	run(s.hear)
+	if s.compactor != nil {
+		run(s.compact)
+	}
 	balancing, endBalance := context.WithCancel(core)
 	defer endBalance()
 	var moving sync.WaitGroup
@@ -317,6 +324,7 @@ func (s *session) serve(ctx context.Context, listener net.Listener, opened clust
 	metrics := s.agent.metrics.session()
 	cfg := s.apiConfig()
 	cfg.Metrics = api.NewMetrics(metrics)
+	registerCheckpoints(metrics, s.standing, s.checkpointStats)
 	router := api.New(s.engines(), cfg, slog.Default())
 	server := wire.New(router, s.agent.frames, s.wireConfig(), slog.Default(), metrics)
 	s.groupLoads.allow()

@@ -23,6 +23,7 @@ type Settings struct {
 	Network    Network
 	Stores     Stores
 	Flush      Flush
+	Checkpoint Checkpoint
 	Log        Log
 	Kafka      topic.Config // cluster settings with Kafka's names that were set; never nil after Load
 }
@@ -49,6 +50,12 @@ type Flush struct {
 	Size          Bytes         // a segment is frozen at this size
 	Compression   string        // of records sent uncompressed: s2, zstd or none
 	SlotsInFlight int           // K: uploads of one journal at a time, fixed when it is opened
+}
+
+// Checkpoint says when the next checkpoint is made.
+type Checkpoint struct {
+	Slots    int           // as soon as so many slots came since the one before
+	Interval time.Duration // or so much time went by, and enough happened
 }
 
 // Log says what the agent's log looks like.
@@ -90,9 +97,14 @@ const (
 	minSlotsInFlight = 4
 	maxSlotsInFlight = 64
 	maxWeight        = 10_000
-	maxDefaultMemory = 4 * GiB
-	maxConfigFile    = 1 * MiB
-	maxPasswordFile  = 4 * KiB
+
+	minCheckpointSlots    = 64 // what one summary tells of
+	maxCheckpointSlots    = 1_000_000
+	minCheckpointInterval = 10 * time.Second
+	maxCheckpointInterval = 7 * 24 * time.Hour
+	maxDefaultMemory      = 4 * GiB
+	maxConfigFile         = 1 * MiB
+	maxPasswordFile       = 4 * KiB
 )
 
 // Defaults gives the settings of an agent that was told nothing. It reads the machine's memory size.
@@ -115,8 +127,9 @@ func Defaults() Settings {
 			Compression:   "s2",
 			SlotsInFlight: 16,
 		},
-		Log:   Log{Level: slog.LevelInfo, Format: "text"},
-		Kafka: topic.Config{},
+		Checkpoint: Checkpoint{Slots: 4096, Interval: 10 * time.Minute},
+		Log:        Log{Level: slog.LevelInfo, Format: "text"},
+		Kafka:      topic.Config{},
 	}
 	s.Stores.Bucket = bucketIn(s.DataDir)
 	return s

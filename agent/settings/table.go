@@ -156,6 +156,35 @@ var table = []setting{
 			return nil
 		},
 	},
+	{
+		name: "checkpoint-slots", argument: "N",
+		help: "a checkpoint is made when so many segments came since the one before; a start reads about so many footers at most",
+		parse: func(s *Settings, v string) (err error) {
+			if s.Checkpoint.Slots, err = strconv.Atoi(v); err != nil {
+				return errors.New("is no number")
+			}
+			return nil
+		},
+		show: func(s Settings) string { return strconv.Itoa(s.Checkpoint.Slots) },
+		check: func(s Settings) error {
+			if s.Checkpoint.Slots < minCheckpointSlots || s.Checkpoint.Slots > maxCheckpointSlots {
+				return fmt.Errorf("is out of range: %d to %d", minCheckpointSlots, maxCheckpointSlots)
+			}
+			return nil
+		},
+	},
+	{
+		name: "checkpoint-interval", argument: "DURATION",
+		help:  "or when so much time went by and 64 segments or 16 control records came",
+		parse: func(s *Settings, v string) (err error) { s.Checkpoint.Interval, err = parseDuration(v); return err },
+		show:  func(s Settings) string { return s.Checkpoint.Interval.String() },
+		check: func(s Settings) error {
+			if s.Checkpoint.Interval < minCheckpointInterval || s.Checkpoint.Interval > maxCheckpointInterval {
+				return fmt.Errorf("is out of range: %v to %v", minCheckpointInterval, maxCheckpointInterval)
+			}
+			return nil
+		},
+	},
 	defaultSaid("half of the machine's, at most 4GiB",
 		size("memory", "bound on requests being read, records that wait for the bucket, fetch answers that have not left and caches together; the process may take two fifths more and 64MiB, and some 10KiB for each connection; one request has at most a sixth of it or 32MiB",
 			func(s *Settings) *Bytes { return &s.Memory }, minMemory, 0)),
