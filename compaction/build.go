@@ -43,7 +43,7 @@ func (c *Compactor) Build(ctx context.Context) (control.Checkpoint, error) {
 		return control.Checkpoint{}, fmt.Errorf("append checkpoint at %d: %w", r.Control, err)
 	}
 	c.built.Add(1)
-	slog.InfoContext(ctx, "checkpoint made", "control", r.Control, "id", r.ID.String(), "parts", len(c.last.Parts), "took", time.Since(began))
+	slog.DebugContext(ctx, "checkpoint made", "control", r.Control, "id", r.ID.String(), "parts", len(c.last.Parts), "took", time.Since(began))
 	return r, nil
 }
 

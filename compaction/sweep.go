@@ -76,7 +76,7 @@ func (c *Compactor) Sweep(ctx context.Context) error {
 		c.swept.Add(1)
 	}
 	if deleted > 0 {
-		slog.InfoContext(ctx, "objects of old checkpoints deleted", "objects", deleted, "left", len(seen))
+		slog.DebugContext(ctx, "objects of old checkpoints deleted", "objects", deleted, "left", len(seen))
 	}
 	return nil
 }

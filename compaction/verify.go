@@ -48,7 +48,7 @@ func (c *Compactor) Verify(ctx context.Context, info control.CheckpointInfo) err
 		return fmt.Errorf("append that %s is verified: %w", nameOf(info), err)
 	}
 	c.verified.Add(1)
-	slog.InfoContext(ctx, "checkpoint verified", "control", info.Control, "id", info.ID.String(), "took", time.Since(began))
+	slog.DebugContext(ctx, "checkpoint verified", "control", info.Control, "id", info.ID.String(), "took", time.Since(began))
 	return nil
 }
 
