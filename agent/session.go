@@ -366,7 +366,7 @@ func (s *session) announce(opened cluster.Opened) error {
 	if a.settings.Stores.Redis != settings.RedisEmbedded {
 		b.Index = a.settings.Stores.Redis
 	}
-	slog.Info("serving", "journal", s.journal.String(), "node_id", opened.NodeID, "sealed", len(opened.Sealed))
+	slog.Info("serving", "journal", s.journal.String(), "node_id", opened.NodeID, "sealed", len(opened.Sealed), "checkpoint", opened.Checkpoint)
 	return b.Write(a.banner)
 }
 

@@ -307,6 +307,7 @@ func (x *simProcess) open() (*agent, error) {
 		place: place.Place{Host: x.on.name, Port: 9092, Zone: x.on.zone},
 	}
 	a.metrics = newMetrics(registry, a)
+	a.compaction = simCompaction(&a.settings)
 	return a, nil
 }
 
@@ -321,6 +322,10 @@ func (x *simProcess) serve(ctx context.Context, a *agent) error {
 	defer s.wal.Close()
 	x.p.note("%s: journal %s open, node %d, %d sealed", x.name, s.journal, opened.NodeID, len(opened.Sealed))
 	x.p.book.opens(x, s.journal)
+	if opened.Checkpoint > 0 {
+		x.p.note("%s: its memory begins from checkpoint %d", x.name, opened.Checkpoint)
+		x.p.book.extra[simBegunFrom].Add(1)
+	}
 	door := &simDoor{opened: func() { x.serves(s) }, closed: make(chan struct{})}
 	x.mu.Lock()
 	x.door = door

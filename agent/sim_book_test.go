@@ -36,7 +36,8 @@ type simBook struct {
 }
 
 // simCounts names what a book counts beside its own fields.
-var simCounts = [...]string{"damaged reads", "sealed in a move", "generations", "members' commits", "topics made", "topics deleted"}
+var simCounts = [...]string{"damaged reads", "sealed in a move", "generations", "members' commits", "topics made", "topics deleted", "begun from a checkpoint",
+	"spoiled checkpoints", "killed at a checkpoint"}
 
 // The places in simCounts.
 const (
@@ -46,6 +47,9 @@ const (
 	simTeamCommits
 	simTopicsMade
 	simTopicsDeleted
+	simBegunFrom
+	simSpoiled
+	simKilledAtCheckpoint
 )
 
 // sender is a producer and all it sent, in its order.

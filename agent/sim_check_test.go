@@ -53,8 +53,16 @@ func (p *simPool) check() {
 		p.wrong("%d eras were named, with %d faults", eras, len(p.plan))
 	}
 	p.sameIndex()
+	p.newcomer(ends)
 	if s, _, err := p.controlLog(); err == nil {
 		p.needless(s)
+		log, err := p.wholeLog(s)
+		if err != nil {
+			p.wrong("the log cannot be read: %v", err)
+			return
+		}
+		p.checkpoints(s, log)
+		p.sameMemory(s, log)
 	}
 }
 
@@ -274,6 +282,11 @@ func (p *simPool) indexDiffers() string {
 		if err != nil {
 			return err.Error()
 		}
+		for _, c := range state.Checkpoints() { // what the era was loaded with is not there slot by slot
+			if first := c.Next(j.ID); c.Control == era.Checkpoint && len(want) >= int(first) {
+				want = want[first:]
+			}
+		}
 		if len(have) != len(want) {
 			return fmt.Sprintf("journal %s has %d slots, %d in the index", j.ID, len(want), len(have))
 		}
@@ -322,7 +335,7 @@ func (p *simPool) slots(j topic.JournalID) ([]metadata.Segment, error) {
 
 // controlLog applies the control log from its beginning and counts what it says.
 func (p *simPool) controlLog() (*control.State, map[string]int, error) {
-	state, counts := control.New(), map[string]int{"takeovers": 0, "moves": 0, "eras": 0, "void": 0}
+	state, counts := control.New(), map[string]int{"takeovers": 0, "moves": 0, "eras": 0, "void": 0, "eras from checkpoints": 0, "checkpoints": 0, "verified": 0}
 	for {
 		payload, err := slotlog.ReadControl(context.Background(), p.bucket, state.Next())
 		if errors.Is(err, slotlog.ErrHole) {
@@ -353,6 +366,13 @@ func (p *simPool) controlLog() (*control.State, map[string]int, error) {
 				counts["moves"]++
 			case control.Era:
 				counts["eras"]++
+				if r.Checkpoint > 0 {
+					counts["eras from checkpoints"]++
+				}
+			case control.Checkpoint:
+				counts["checkpoints"]++
+			case control.Verified:
+				counts["verified"]++
 			}
 		}
 		state = after

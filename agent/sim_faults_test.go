@@ -52,6 +52,10 @@ var simFaults = []struct {
 	{"damaged reads", (*simFault).damagedReads},
 	{"index copy behind an owner", (*simFault).copyBehind},
 	{"sealed in a move", (*simFault).sealedInAMove},
+	{"checkpoints damaged", (*simFault).checkpointsDamaged},
+	{"checkpoints hidden", (*simFault).checkpointsHidden},
+	{"checkpoints slow", (*simFault).checkpointsSlow},
+	{"killed at a checkpoint", (*simFault).killedAtCheckpoint},
 }
 
 // draw makes the seed's faults: at least three, of any kinds, within a time.

@@ -84,6 +84,8 @@ type Opened struct {
 	NodeID  int32
 	Sealed  []topic.JournalID // predecessors, oldest first
 	History History           // of all partitions
+	// Checkpoint is the control number of the checkpoint that the log was read from, 0 if it was read from its beginning.
+	Checkpoint topic.Slot
 }
 
 // NewJournalID draws the id of a journal to open. The WAL is opened under it before Boot writes it anywhere.
@@ -128,6 +130,9 @@ func (e *Engine) Boot(ctx context.Context, id topic.JournalID, mine func(topic.J
 	js = append(js, dead...)
 	if out.History, e.mirror.base, err = e.fold(ctx, e.State(), js, log); err != nil {
 		return Opened{}, err
+	}
+	if base := e.mirror.base; base != nil {
+		out.Checkpoint = base.Control
 	}
 	e.mirror.whole(js)
 	if !e.cfg.Alone { // else nothing is ever gained
