@@ -119,7 +119,7 @@ func unpack(k kind, object []byte) ([]byte, error) {
 		return nil, fmt.Errorf("%w: codec %d, %d bytes of %d", ErrCorrupt, codec, len(packed), want)
 	}
 	if n, err := s2.DecodedLen(packed); err != nil || int64(n) != want || want > maxBody || want > mostRatio*int64(len(packed)) {
-		return nil, fmt.Errorf("%w: %d packed bytes unpack to %d, header says %d (%v)", ErrCorrupt, len(packed), n, want, err)
+		return nil, fmt.Errorf("%w: %d packed bytes unpack to %d, header says %d", ErrCorrupt, len(packed), n, want)
 	}
 	body, err := s2.Decode(nil, packed)
 	if err != nil {

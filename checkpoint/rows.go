@@ -10,7 +10,7 @@ import (
 	"github.com/odradek/odradek/topic"
 )
 
-const partReads = 8 // parts asked for at once
+const partReads = 4 // parts asked for at once: one of extents takes some 12 MB of memory
 
 // Rows reads all parts and gives fn the row of each partition that has extents or producers, each once, in no order that
 // a caller may rely on. A row's extents follow each other without a gap and hold [Start, End) of its partition, as

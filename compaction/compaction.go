@@ -43,7 +43,7 @@ type Config struct {
 	Look         time.Duration // how often it is looked whether there is something to do; 5 s
 	Sweep        time.Duration // how often objects are swept; 15 minutes
 	Grace        time.Duration // for how long nothing names an object before it is deleted; 1 hour
-	MostExtents  int           // that one checkpoint takes in; the next one takes more; 2,000,000
+	MostExtents  int           // that one checkpoint takes in; the next one takes more; 500,000: they are in memory
 }
 
 // withDefaults fills in what is not set.
@@ -51,7 +51,7 @@ func (c Config) withDefaults() Config {
 	for _, d := range []struct {
 		field *int
 		value int
-	}{{&c.Slots, 4096}, {&c.Records, 500}, {&c.LeastSlots, 64}, {&c.LeastRecords, 16}, {&c.MostExtents, 2_000_000}} {
+	}{{&c.Slots, 4096}, {&c.Records, 500}, {&c.LeastSlots, 64}, {&c.LeastRecords, 16}, {&c.MostExtents, 500_000}} {
 		if *d.field <= 0 {
 			*d.field = d.value
 		}

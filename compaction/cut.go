@@ -227,18 +227,6 @@ func (c *cut) producer(p topic.Partition) *sequence.State {
 	return s
 }
 
-// slots is how many slots were taken.
-func (c *cut) slots() int {
-	n := 0
-	for _, r := range c.journals {
-		n += int(r.next)
-		if c.base != nil {
-			n -= int(c.base.Next(r.id))
-		}
-	}
-	return n
-}
-
 // head gives the head of a checkpoint at this cut, but for what Compose fills in.
 func (c *cut) head(id control.CheckpointID) *checkpoint.Head {
 	h := &checkpoint.Head{ID: id, Control: c.state.Next() - 1, State: c.state.AppendSnapshot(nil)}
