@@ -114,7 +114,7 @@ func (d *desk) write(t *testing.T, p topic.Partition, base topic.Offset, n int) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := d.fetch.AddTail(topic.JournalID{1}, d.slot, o.Footer.Extents, []segment.Run{run}); err != nil {
+	if err := d.fetch.AddTail(topic.JournalID{1}, o.Footer.Repeated(), []segment.Run{run}); err != nil {
 		t.Fatal(err)
 	}
 	d.slot++

@@ -104,8 +104,9 @@ func (o *owning) own(a control.Assignment, taken cluster.Taken, took time.Durati
 	if !ok || !o.newest(a) {
 		return // whoever applies what came will tell, under the same lock: nothing is owned that was given away
 	}
+	start, _ := o.s.fetch.Bounds(a.Partition)
 	o.s.ingest.Own(ingest.Ownership{
-		Partition: a.Partition, Epoch: a.Epoch, Base: a.Base, Producers: taken.Producers, Limits: o.s.limits(state, t),
+		Partition: a.Partition, Epoch: a.Epoch, Base: a.Base, Start: start, Producers: taken.Producers, Limits: o.s.limits(state, t),
 	})
 	o.s.agent.metrics.gained.Inc()
 	slog.Debug("partition taken over", "partition", a.Partition.String(), "epoch", a.Epoch, "base", a.Base, "took", took)

@@ -175,6 +175,7 @@ func (s *session) own(opened cluster.Opened) {
 	state := s.cluster.State()
 	for _, a := range state.PartitionsOf(s.journal) {
 		o := ingest.Ownership{Partition: a.Partition, Epoch: a.Epoch, Base: a.Base}
+		o.Start, _ = s.fetch.Bounds(a.Partition)
 		if s.pooled() {
 			taken, ok := s.cluster.Known(a)
 			if !ok {
@@ -375,7 +376,7 @@ type tail struct{ s *session }
 
 // Counted implements ingest.Tail.
 func (t *tail) Counted(seg ingest.Segment) {
-	if err := t.s.fetch.AddTail(seg.Footer.Journal, seg.Footer.Slot, seg.Footer.Extents, seg.Runs); err != nil {
+	if err := t.s.fetch.AddTail(seg.Footer.Journal, seg.Footer.Repeated(), seg.Runs); err != nil {
 		t.s.cluster.Contradicted(err) // the slot counts, and the next journal reads it from the bucket
 	}
 	t.s.cluster.Counted(seg.Footer)

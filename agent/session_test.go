@@ -28,7 +28,7 @@ func TestSession_ContradictionDecidesNothing(t *testing.T) {
 		if err := latest(); err != nil {
 			t.Fatal(err)
 		}
-		if err := l.fetch.Add(topic.JournalID{9}, 0, []segment.Extent{{Partition: p, Base: 0, Next: 5}}); err != nil {
+		if err := l.fetch.Add(topic.JournalID{9}, segment.SlotExtents{Extents: []segment.Extent{{Partition: p, Base: 0, Next: 5}}}); err != nil {
 			t.Fatal(err)
 		}
 		if at, err := l.write(t, p, 0); at != 0 || err != nil {

@@ -47,6 +47,53 @@ func TestInsert_AnyOrderMakesTheSameRow(t *testing.T) {
 	}
 }
 
+// A log start may come before the extents that lie below it, in whatever order: in the end it is the highest that was asked
+// for, and on the way never above the end.
+func TestRaise_AnyOrderMakesTheSameStart(t *testing.T) {
+	for seed := range uint64(200) {
+		r := rand.New(rand.NewPCG(seed, 2))
+		var all []Entry
+		for base := topic.Offset(0); len(all) < 30; {
+			next := base + 1 + topic.Offset(r.IntN(5))
+			all = append(all, entry([]topic.JournalID{j1, j2}[r.IntN(2)], topic.Slot(len(all)), base, next, r.Int64N(100)))
+			base = next
+		}
+		end := all[len(all)-1].Next
+		starts := []topic.Offset{topic.Offset(r.Int64N(int64(end) + 1)), topic.Offset(r.Int64N(int64(end) + 1)), topic.Offset(r.Int64N(int64(end) + 1))}
+		want := slices.Max(starts)
+		x, before := New(), topic.Offset(0)
+		for _, i := range r.Perm(len(all) + len(starts)) {
+			if i >= len(all) {
+				x.Raise(p0, starts[i-len(all)])
+			} else if _, err := x.Insert(p0, all[i]); err != nil {
+				t.Fatalf("seed %d: %v", seed, err)
+			}
+			now := x.Start(p0)
+			if now < before || now > x.End(p0) || now > want {
+				t.Fatalf("seed %d: start %d after %d, end is %d, %d was asked for", seed, now, before, x.End(p0), want)
+			}
+			if e, found := x.Find(p0, now); found != (now < x.End(p0)) || found && (now < e.Base || now >= e.Next) {
+				t.Fatalf("seed %d: at the start %d is %+v, %v", seed, now, e, found)
+			}
+			before = now
+		}
+		rest := slices.DeleteFunc(slices.Clone(all), func(e Entry) bool { return e.Next <= want })
+		if got := slices.Collect(x.From(p0, 0)); x.Start(p0) != want || x.End(p0) != end || !slices.Equal(got, rest) || len(x.starts) != 0 {
+			t.Fatalf("seed %d: [%d,%d), %d extents, %d starts wait; want [%d,%d) and %d", seed, x.Start(p0), x.End(p0), len(got), len(x.starts), want, end, len(rest))
+		}
+	}
+}
+
+func TestDrop_ForgetsALogStartBehindTheEnd(t *testing.T) {
+	x := New()
+	x.Raise(p0, 7)
+	x.Drop(p0)
+	x.append(p0, entry(j1, 0, 0, 9, 1))
+	if x.Start(p0) != 0 || len(x.starts) != 0 {
+		t.Errorf("start %d, %d wait", x.Start(p0), len(x.starts))
+	}
+}
+
 func TestInsert_OverlapsAreRefusedHereAndAside(t *testing.T) {
 	for _, c := range []struct {
 		name string

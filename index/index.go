@@ -53,16 +53,17 @@ func (e Entry) Extent(p topic.Partition) segment.Extent {
 // Index is the rows of all partitions.
 type Index struct {
 	rows     map[topic.Partition]*row
-	aside    map[topic.Partition][]Entry // behind a gap, by Base, without overlap; never empty
-	journals []topic.JournalID           // by the number that entries hold
-	numbers  map[topic.JournalID]uint32  // the other way
+	aside    map[topic.Partition][]Entry      // behind a gap, by Base, without overlap; never empty
+	starts   map[topic.Partition]topic.Offset // log starts that lie behind the end still
+	journals []topic.JournalID                // by the number that entries hold
+	numbers  map[topic.JournalID]uint32       // the other way
 }
 
 // New makes an empty Index.
 func New() *Index {
 	return &Index{
 		rows: make(map[topic.Partition]*row), aside: make(map[topic.Partition][]Entry),
-		numbers: make(map[topic.JournalID]uint32),
+		starts: make(map[topic.Partition]topic.Offset), numbers: make(map[topic.JournalID]uint32),
 	}
 }
 
@@ -86,6 +87,7 @@ func (x *Index) append(p topic.Partition, e Entry) {
 		x.rows[p] = r
 	}
 	r.append(e, x.number(e.Journal))
+	x.settle(p)
 }
 
 // AddSegment adds the extents of one footer: all of them or, with an error, none. Those that are there already are no
@@ -207,6 +209,7 @@ func (x *Index) SetStart(p topic.Partition, start topic.Offset) error {
 	if r == nil {
 		x.rows[p] = &row{start: start, end: start}
 		x.close(p)
+		x.settle(p)
 		return nil
 	}
 	if start > r.end {
@@ -218,10 +221,38 @@ func (x *Index) SetStart(p topic.Partition, start topic.Offset) error {
 	return nil
 }
 
+// Raise is SetStart for log starts that come in any order with extents, as those of two journals do between which a
+// partition moved: one that lies behind the end takes effect up to there, and the rest of it as the end rises.
+func (x *Index) Raise(p topic.Partition, start topic.Offset) {
+	if start > max(x.Start(p), x.starts[p]) {
+		x.starts[p] = start
+		x.settle(p)
+	}
+}
+
+// settle gives a log start that lies behind the end the effect that it may have by now.
+func (x *Index) settle(p topic.Partition) {
+	start, ok := x.starts[p]
+	if !ok {
+		return
+	}
+	r := x.rows[p]
+	if r == nil {
+		return
+	}
+	if start <= r.end {
+		delete(x.starts, p)
+	}
+	if to := min(start, r.end); to > r.start {
+		r.cut(to)
+	}
+}
+
 // Drop forgets the partition, and what is kept aside of it.
 func (x *Index) Drop(p topic.Partition) {
 	delete(x.rows, p)
 	delete(x.aside, p)
+	delete(x.starts, p)
 }
 
 // Partitions yields the partitions known, in no order.

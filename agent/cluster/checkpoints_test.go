@@ -38,8 +38,8 @@ func (o *owner) compute(t *testing.T, store objectstore.Store, next map[topic.Jo
 		}
 		h.Journals = append(h.Journals, checkpoint.Journal{ID: j.ID, Next: end})
 		err := o.slots(t.Context(), j.ID, 0, end, func(x segment.SlotExtents) error {
-			x.Extents = present(s, x.Extents)
-			return errors.Join(f.take(s, j.ID, x), rows.Add(j.ID, x.Slot, x.Extents))
+			x = present(s, x)
+			return errors.Join(f.take(s, j.ID, x), rows.Add(j.ID, x))
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -63,9 +63,10 @@ type Observer interface {
 }
 
 // Log is the index in memory, of all partitions. It is told of every segment that counts: those of one journal in slot
-// order, those of several in any order; what it has already it passes over. What lies behind a gap it keeps to itself.
+// order, those of several in any order; what it has already it passes over. What lies behind a gap it keeps to itself, and
+// a log start that lies behind the end it raises as far as the end allows.
 type Log interface {
-	Add(journal topic.JournalID, slot topic.Slot, extents []segment.Extent) error
+	Add(journal topic.JournalID, slot segment.SlotExtents) error
 	// Bounds gives a partition's log start and where what is visible of it ends; both are 0 when nothing was written.
 	Bounds(p topic.Partition) (start, end topic.Offset)
 	// Extents lists those that hold offsets of [from, to), as far as they are visible, in offset order.
@@ -159,7 +160,7 @@ func (e *Engine) wake() {
 // nowhere is the Log of an engine that did not boot: a command that looks at the cluster, or takes a journal over.
 type nowhere struct{}
 
-func (nowhere) Add(topic.JournalID, topic.Slot, []segment.Extent) error           { return nil }
+func (nowhere) Add(topic.JournalID, segment.SlotExtents) error                    { return nil }
 func (nowhere) Bounds(topic.Partition) (start, end topic.Offset)                  { return 0, 0 }
 func (nowhere) Extents(topic.Partition, topic.Offset, topic.Offset) []index.Entry { return nil }
 func (nowhere) Restore(topic.Partition, topic.Offset, []index.Entry) error        { return nil }

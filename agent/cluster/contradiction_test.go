@@ -96,7 +96,7 @@ func TestContradiction_EndsTheJournal(t *testing.T) {
 			a.give(t, b.store.(*memory.Store), b, p)
 			now, _ := b.State().Owner(p)
 			f := b.following(a.Journal())
-			return b.readOpen(t.Context(), f, p, now.Base+5)
+			return b.readOpen(t.Context(), f, now, b.State().Assignments(p)[0], b.State().Next())
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -111,7 +111,7 @@ func TestContradiction_EndsTheJournal(t *testing.T) {
 				}
 				_, ended := b.running(t, b.Follow)
 				wrong.Partition = p
-				if err := b.log.Add(topic.JournalID{9}, 0, []segment.Extent{wrong}); err != nil {
+				if err := b.log.Add(topic.JournalID{9}, segment.SlotExtents{Extents: []segment.Extent{wrong}}); err != nil {
 					t.Fatal(err)
 				}
 				if err := meet(t, a, b, p); !errors.Is(err, index.ErrOverlap) {

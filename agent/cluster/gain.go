@@ -42,7 +42,7 @@ type Taken struct {
 // Known gives at once what Gained would if that takes no reading: of partitions that were read whole at boot, of those
 // where nothing was written yet.
 func (e *Engine) Known(a control.Assignment) (Taken, bool) {
-	if _, end := e.log.Bounds(a.Partition); end < a.Base {
+	if !e.reaches(a, e.State().Next()) {
 		return Taken{}, false
 	}
 	s := e.past.get(a.Partition)
@@ -53,15 +53,16 @@ func (e *Engine) Known(a control.Assignment) (Taken, bool) {
 	return Taken{producers}, err == nil
 }
 
-// Gained waits until the index in memory reaches the base of a partition that was assigned to this agent, and loads
-// its producer state at exactly that offset (F5): then the partition can be owned. It goes on while the bucket is away,
+// Gained waits until the index in memory reaches the base of a partition that was assigned to this agent and has all log
+// starts that were set before, and loads its producer state at exactly that offset (F5): then the partition can be owned. It goes on while the bucket is away,
 // and needs no Redis. Errors: ErrMoved when the assignment is not the newest any more; ctx's.
 func (e *Engine) Gained(ctx context.Context, a control.Assignment) (Taken, error) {
+	since := e.State().Next() // the assignment is in this state or a newer one
 	for try := 0; ; try++ {
 		if !e.newest(a) {
 			return Taken{}, fmt.Errorf("%s epoch %d: %w", a.Partition, a.Epoch, ErrMoved)
 		}
-		t, err := e.gain(ctx, a)
+		t, err := e.gain(ctx, a, since)
 		if err == nil {
 			e.past.set(a.Partition, a.Base, &t.Producers)
 			return t, nil
@@ -72,24 +73,24 @@ func (e *Engine) Gained(ctx context.Context, a control.Assignment) (Taken, error
 		if try > 0 && !errors.Is(err, errUnreached) {
 			slog.WarnContext(ctx, "partition not taken over yet", "partition", a.Partition.String(), "epoch", a.Epoch, "error", err)
 		}
-		if err := e.rest(ctx, a, min(gainRetry<<min(try, 10), gainRetryMost)); err != nil {
+		if err := e.rest(ctx, a, since, min(gainRetry<<min(try, 10), gainRetryMost)); err != nil {
 			return Taken{}, err
 		}
 	}
 }
 
 // rest waits for d, or until something new is mirrored that makes a try worth it, or the assignment is over.
-func (e *Engine) rest(ctx context.Context, a control.Assignment, d time.Duration) error {
+func (e *Engine) rest(ctx context.Context, a control.Assignment, since topic.Slot, d time.Duration) error {
 	for until := time.Now().Add(d); ; {
 		left := min(time.Until(until), gainLook)
 		if left <= 0 || !e.newest(a) {
 			return nil
 		}
-		before := e.reaches(a)
+		before := e.reaches(a, since)
 		if err := pause(ctx, left, nil); err != nil {
 			return err
 		}
-		if !before && e.reaches(a) {
+		if !before && e.reaches(a, since) {
 			return nil
 		}
 	}
@@ -101,24 +102,54 @@ func (e *Engine) newest(a control.Assignment) bool {
 	return ok && now.Epoch == a.Epoch && now.Journal == a.Journal
 }
 
-// reaches says whether all of a partition below an assignment's base is visible.
-func (e *Engine) reaches(a control.Assignment) bool {
-	_, end := e.log.Bounds(a.Partition)
-	return end >= a.Base
+// reaches says whether all of a partition below an assignment's base is visible, and every log start that its owners
+// before have set. since is the number of a control state that has the assignment.
+func (e *Engine) reaches(a control.Assignment, since topic.Slot) bool {
+	if _, end := e.log.Bounds(a.Partition); end < a.Base {
+		return false
+	}
+	for _, before := range e.State().Assignments(a.Partition) {
+		if before.Epoch < a.Epoch && !e.told(a, before, since) {
+			return false
+		}
+	}
+	return true
 }
 
-func (e *Engine) gain(ctx context.Context, a control.Assignment) (Taken, error) {
-	if err := e.reach(ctx, a); err != nil {
+// told says whether the index in memory has the log starts of an epoch of a's partition that is over. They lie in its
+// journal's slots up to the RELEASE or the seal that ended it; at since, when a was assigned, these counted already.
+func (e *Engine) told(a, before control.Assignment, since topic.Slot) bool {
+	if start, _ := e.log.Bounds(a.Partition); before.End <= start || before.Journal == e.journal {
+		return true // an epoch's log starts do not lie behind its end, and an own slot is visible as soon as it counts
+	}
+	f := e.following(before.Journal)
+	if f == nil {
+		return true // mirrored to its seal
+	}
+	e.mirror.mu.Lock()
+	defer e.mirror.mu.Unlock()
+	switch {
+	case f.whole >= since:
+		return true
+	case f.over || !a.Moved || before.Epoch+1 != a.Epoch:
+		return false // where an older epoch was released is not known any more
+	default:
+		return f.next > a.Released
+	}
+}
+
+func (e *Engine) gain(ctx context.Context, a control.Assignment, since topic.Slot) (Taken, error) {
+	if err := e.reach(ctx, a, since); err != nil {
 		return Taken{}, err
 	}
 	producers, err := e.producersAt(ctx, a)
 	return Taken{producers}, err
 }
 
-// reach makes the index in memory reach an assignment's base: by what Redis tells; where that is not enough, by the
-// footers of the journals that wrote what is missing.
-func (e *Engine) reach(ctx context.Context, a control.Assignment) error {
-	if e.reaches(a) {
+// reach makes the index in memory reach an assignment's base, log starts included: by what Redis tells; where that is not
+// enough, by the footers of the journals that wrote what is missing.
+func (e *Engine) reach(ctx context.Context, a control.Assignment, since topic.Slot) error {
+	if e.reaches(a, since) {
 		return nil
 	}
 	sync, cancel := context.WithTimeout(ctx, gainSync)
@@ -126,7 +157,7 @@ func (e *Engine) reach(ctx context.Context, a control.Assignment) error {
 	cancel()
 	for _, before := range e.State().Assignments(a.Partition) {
 		_, end := e.log.Bounds(a.Partition)
-		if before.End == control.EndOpen || before.End <= end || before.Journal == e.journal {
+		if before.End == control.EndOpen || before.Journal == e.journal || before.End <= end && e.told(a, before, since) {
 			continue // an own slot is visible as soon as it counts
 		}
 		f := e.following(before.Journal)
@@ -136,31 +167,29 @@ func (e *Engine) reach(ctx context.Context, a control.Assignment) error {
 		if err := e.readSealed(ctx, f); err != nil {
 			return err
 		}
-		if err := e.readOpen(ctx, f, a.Partition, before.End); err != nil {
+		if err := e.readOpen(ctx, f, a, before, since); err != nil {
 			return err
 		}
 	}
-	if !e.reaches(a) {
+	if !e.reaches(a, since) {
 		_, end := e.log.Bounds(a.Partition)
 		return fmt.Errorf("%s ends at %d, base %d: %w", a.Partition, end, a.Base, errUnreached)
 	}
 	return nil
 }
 
-// readOpen reads the footers of a journal that goes on, until partition p is visible up to end: every slot that is there
-// without a hole below it counts (I2). Of what they hold only this agent's partitions become visible: the others follow
+// readOpen reads the footers of a journal that goes on and had an epoch of a's partition before: every slot that is there
+// without a hole below it counts (I2). One reading serves all that are being gained. Of what they hold only this agent's partitions become visible: the others follow
 // the index in Redis, so that no high watermark goes back from one agent to the next (I7).
-func (e *Engine) readOpen(ctx context.Context, f *followed, p topic.Partition, end topic.Offset) error {
+func (e *Engine) readOpen(ctx context.Context, f *followed, a, before control.Assignment, since topic.Slot) error {
 	if err := f.take(ctx); err != nil {
 		return err
 	}
 	defer f.give()
-	enough := func() bool {
-		_, visible := e.log.Bounds(p)
-		return visible >= end
-	}
-	j, ok := e.State().Journal(f.id)
-	if !ok || j.Sealed || enough() {
+	s := e.State()
+	j, ok := s.Journal(f.id)
+	_, visible := e.log.Bounds(a.Partition)
+	if !ok || j.Sealed || visible >= before.End && e.told(a, before, since) {
 		return nil // sealed meanwhile: the next try reads it to its seal
 	}
 	next := e.mirror.next(f)
@@ -171,9 +200,12 @@ func (e *Engine) readOpen(ctx context.Context, f *followed, p topic.Partition, e
 	if err := e.slots(ctx, f.id, next, safe, func(x segment.SlotExtents) error { return e.addOwn(f.id, x) }); err != nil {
 		return err
 	}
-	for slot := safe; !enough(); slot++ {
+	for slot := safe; ; slot++ {
 		footer, err := readFooter(ctx, e.store, f.id, slot)
 		if errors.Is(err, slotlog.ErrHole) {
+			e.mirror.mu.Lock()
+			defer e.mirror.mu.Unlock()
+			f.whole = max(f.whole, s.Next())
 			return nil
 		}
 		if err != nil {
@@ -183,19 +215,18 @@ func (e *Engine) readOpen(ctx context.Context, f *followed, p topic.Partition, e
 			return err
 		}
 	}
-	return nil
 }
 
-// addOwn makes those extents of a slot visible whose partitions this agent owns.
+// addOwn makes what a slot says of partitions visible that this agent owns.
 func (e *Engine) addOwn(j topic.JournalID, x segment.SlotExtents) error {
 	s := e.State()
-	var own []segment.Extent
-	for _, y := range x.Extents {
-		if a, ok := s.Owner(y.Partition); ok && a.Journal == e.journal {
-			own = append(own, y)
-		}
+	others := func(p topic.Partition) bool {
+		a, ok := s.Owner(p)
+		return !ok || a.Journal != e.journal
 	}
-	err := e.log.Add(j, x.Slot, own)
+	x.Extents = except(x.Extents, func(y segment.Extent) bool { return others(y.Partition) })
+	x.LogStarts = except(x.LogStarts, func(l segment.LogStart) bool { return others(l.Partition) })
+	err := e.log.Add(j, x)
 	if err != nil {
 		e.Contradicted(err)
 	}
@@ -280,6 +311,13 @@ func (e *Engine) advance(ctx context.Context, p topic.Partition, s *sequence.Sta
 		return nil
 	}
 	extents := e.log.Extents(p, from, to)
+	first := to
+	if len(extents) > 0 {
+		first = extents[0].Base
+	}
+	if err := e.advanceDeleted(ctx, p, s, from, first); err != nil {
+		return err
+	}
 	wanted := make(map[at]bool, len(extents))
 	for _, x := range extents {
 		wanted[at{x.Journal, x.Slot}] = true

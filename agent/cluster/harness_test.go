@@ -34,13 +34,16 @@ type ledger struct {
 
 func newLedger() *ledger { return &ledger{index: index.New()} }
 
-func (l *ledger) Add(j topic.JournalID, slot topic.Slot, extents []segment.Extent) error {
+func (l *ledger) Add(j topic.JournalID, slot segment.SlotExtents) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, x := range extents {
-		if _, err := l.index.Insert(x.Partition, index.NewEntry(j, slot, x)); err != nil {
+	for _, x := range slot.Extents {
+		if _, err := l.index.Insert(x.Partition, index.NewEntry(j, slot.Slot, x)); err != nil {
 			return err
 		}
+	}
+	for _, s := range slot.LogStarts {
+		l.index.Raise(s.Partition, s.Start)
 	}
 	return nil
 }
@@ -170,7 +173,7 @@ func (o *owner) count(t *testing.T, store objectstore.Store, f segment.Footer, r
 	if err := store.Create(t.Context(), slotlog.JournalKey(o.Journal(), o.slot), body); err != nil {
 		t.Fatal(err)
 	}
-	if err := o.log.Add(o.Journal(), o.slot, object.Footer.Extents); err != nil {
+	if err := o.log.Add(o.Journal(), object.Footer.Repeated()); err != nil {
 		t.Fatal(err)
 	}
 	o.Counted(object.Footer)

@@ -111,6 +111,11 @@ func segmentOf(j topic.JournalID, f segment.SlotExtents) metadata.Segment {
 	}
 }
 
+// extentsOf gives back what segmentOf was given, producers aside.
+func extentsOf(s metadata.Segment) segment.SlotExtents {
+	return segment.SlotExtents{Slot: s.Slot, Extents: s.Extents, LogStarts: s.LogStarts}
+}
+
 // What ends an attempt to keep the index, beside the errors of the metadata store.
 var (
 	// errRebuild says that the index is not what the log says: a new era is built (R1).

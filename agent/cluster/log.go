@@ -46,11 +46,11 @@ func (e *Engine) fold(ctx context.Context, s *control.State, js []ended, log Log
 		f.read[j.journal.ID] = true
 		from := max(j.journal.Trim, nextIn(base, j.journal.ID))
 		err := e.slots(ctx, j.journal.ID, from, j.end, func(x segment.SlotExtents) error {
-			x.Extents = present(s, x.Extents)
+			x = present(s, x)
 			if err := f.take(s, j.journal.ID, x); err != nil {
 				return err
 			}
-			return log.Add(j.journal.ID, x.Slot, x.Extents)
+			return log.Add(j.journal.ID, x)
 		})
 		if err != nil {
 			return History{}, nil, err
@@ -67,14 +67,20 @@ func nextIn(base *checkpoint.Head, j topic.JournalID) topic.Slot {
 	return base.Next(j)
 }
 
-// present gives those of extents whose topic is not deleted. One that s does not know may be created by a record behind
-// s: its records count.
-func present(s *control.State, extents []segment.Extent) []segment.Extent {
-	gone := func(x segment.Extent) bool { return s.TopicDeleted(x.Partition.Topic) }
-	if !slices.ContainsFunc(extents, gone) {
-		return extents
+// present gives what a slot says of partitions whose topic is not deleted, producers aside. One that s does not know may be
+// created by a record behind s: its records count.
+func present(s *control.State, x segment.SlotExtents) segment.SlotExtents {
+	x.Extents = except(x.Extents, func(e segment.Extent) bool { return s.TopicDeleted(e.Partition.Topic) })
+	x.LogStarts = except(x.LogStarts, func(l segment.LogStart) bool { return s.TopicDeleted(l.Partition.Topic) })
+	return x
+}
+
+// except leaves those out for which gone is true; list itself is not changed.
+func except[E any](list []E, gone func(E) bool) []E {
+	if !slices.ContainsFunc(list, gone) {
+		return list
 	}
-	return slices.DeleteFunc(slices.Clone(extents), gone)
+	return slices.DeleteFunc(slices.Clone(list), gone)
 }
 
 // folding makes a History from slots that come in the order of each journal.

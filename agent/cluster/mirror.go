@@ -58,6 +58,7 @@ type followed struct {
 	trim    topic.Slot                       // the first slot that is not in manifests
 	next    topic.Slot                       // every slot below is in the index in memory; guarded by mirror.mu
 	ends    map[topic.Partition]topic.Offset // of what it wrote below next; guarded by mirror.mu
+	whole   topic.Slot                       // all that counted at this control number was read for the own partitions; guarded by mirror.mu
 	over    bool                             // the control state calls it sealed at seal; guarded by mirror.mu
 	seal    topic.Slot
 }
@@ -334,7 +335,7 @@ func (e *Engine) mirrorSegments(ctx context.Context, f *followed, segments []met
 				return err
 			}
 		}
-		if err := e.mirrorSlot(f, s.Slot, s.Extents); err != nil {
+		if err := e.mirrorSlot(f, extentsOf(s)); err != nil {
 			return e.judgeCopy(ctx, s, err)
 		}
 	}
@@ -349,7 +350,8 @@ func (e *Engine) judgeCopy(ctx context.Context, s metadata.Segment, why error) e
 		return err
 	}
 	state := e.State()
-	if slices.Equal(present(state, said.Extents), present(state, s.Extents)) {
+	want, have := present(state, said.Repeated()), present(state, extentsOf(s))
+	if slices.Equal(want.Extents, have.Extents) && slices.Equal(want.LogStarts, have.LogStarts) {
 		e.Contradicted(why)
 		return why
 	}
@@ -370,7 +372,7 @@ func (e *Engine) mirrorFooters(ctx context.Context, f *followed, from, to topic.
 
 // mirrorFooter is mirrorSlot for what the bucket says.
 func (e *Engine) mirrorFooter(f *followed, x segment.SlotExtents) error {
-	err := e.mirrorSlot(f, x.Slot, x.Extents)
+	err := e.mirrorSlot(f, x)
 	if err != nil {
 		e.Contradicted(err)
 	}
@@ -378,18 +380,18 @@ func (e *Engine) mirrorFooter(f *followed, x segment.SlotExtents) error {
 }
 
 // mirrorSlot takes in one slot that counts, all below it being in already. With an error it is not in.
-func (e *Engine) mirrorSlot(f *followed, slot topic.Slot, extents []segment.Extent) error {
-	extents = present(e.State(), extents)
-	if err := e.log.Add(f.id, slot, extents); err != nil {
+func (e *Engine) mirrorSlot(f *followed, slot segment.SlotExtents) error {
+	slot = present(e.State(), slot)
+	if err := e.log.Add(f.id, slot); err != nil {
 		return err
 	}
 	m := &e.mirror
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, x := range extents {
+	for _, x := range slot.Extents {
 		f.ends[x.Partition] = max(f.ends[x.Partition], x.Next)
 	}
-	f.next = max(f.next, slot+1)
+	f.next = max(f.next, slot.Slot+1)
 	return nil
 }
 

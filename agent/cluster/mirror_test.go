@@ -625,7 +625,7 @@ func TestReadToSeal_OwnJournal(t *testing.T) {
 	a.write(t, store, ps[1])
 	log := newLedger() // what is visible before the answer to the last PUT
 	err := a.slots(t.Context(), a.Journal(), 0, seal, func(x segment.SlotExtents) error {
-		return log.Add(a.Journal(), x.Slot, x.Extents)
+		return log.Add(a.Journal(), x)
 	})
 	if err != nil {
 		t.Fatal(err)

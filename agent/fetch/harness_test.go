@@ -79,9 +79,9 @@ func (b *bench) writeRuns(t testing.TB, tail bool, codec segment.Codec, runs []s
 		t.Fatal(err)
 	}
 	if tail {
-		err = b.AddTail(testJournal, b.slot, o.Footer.Extents, runs)
+		err = b.AddTail(testJournal, o.Footer.Repeated(), runs)
 	} else {
-		err = b.Add(testJournal, b.slot, o.Footer.Extents)
+		err = b.Add(testJournal, o.Footer.Repeated())
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -215,10 +215,10 @@ func TestRead_DeletedTopicIsUnknown(t *testing.T) {
 func TestAdd_OneExtentThatDoesNotFitHidesNoOther(t *testing.T) {
 	b := newBench(Config{})
 	b.write(t, true, segment.None, in{orders, []string{"a", "b"}}, in{payments, []string{"p"}})
-	err := b.Add(testJournal, 1, []segment.Extent{
+	err := b.Add(testJournal, segment.SlotExtents{Slot: 1, Extents: []segment.Extent{
 		{Partition: orders, Base: 1, Next: 3, Position: 8, Length: 100, RawLength: 70},
 		{Partition: payments, Base: 1, Next: 2, Position: 108, Length: 100, RawLength: 70},
-	})
+	}})
 	if err == nil {
 		t.Error("an overlap was taken")
 	}

@@ -83,26 +83,31 @@ func New(store objectstore.Store, cfg Config) *Engine {
 	}
 }
 
-// Add makes the extents of a slot that counts visible and wakes who waits for them. Slots of different journals come in
-// any order: an extent that begins behind its partition's end is kept aside, unseen, until the gap is closed (I2, I4);
-// what is there already is passed over. An extent that overlaps others is an error and stays unseen; the others of its
-// slot do not suffer for it.
-func (e *Engine) Add(journal topic.JournalID, slot topic.Slot, extents []segment.Extent) error {
+// Add makes the extents of a slot that counts visible, wakes who waits for them, and raises the log starts that the slot
+// moves. Slots of different journals come in any order: an extent that begins behind its partition's end is kept aside,
+// unseen, until the gap is closed (I2, I4), and a log start behind the end follows the end up; what is there already is
+// passed over. An extent that overlaps others is an error and stays unseen; the rest of its slot does not suffer for it.
+func (e *Engine) Add(journal topic.JournalID, slot segment.SlotExtents) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	var errs []error
-	for i := range extents {
-		x := &extents[i]
+	for i := range slot.Extents {
+		x := &slot.Extents[i]
 		if _, gone := e.deleted[x.Partition.Topic]; gone {
 			continue
 		}
-		rose, err := e.index.Insert(x.Partition, index.NewEntry(journal, slot, *x))
+		rose, err := e.index.Insert(x.Partition, index.NewEntry(journal, slot.Slot, *x))
 		if err != nil {
-			errs = append(errs, fmt.Errorf("slot %d of journal %s: %w", slot, journal, err))
+			errs = append(errs, fmt.Errorf("slot %d of journal %s: %w", slot.Slot, journal, err))
 			continue
 		}
 		if rose {
 			e.notify(x.Partition)
+		}
+	}
+	for _, l := range slot.LogStarts {
+		if _, gone := e.deleted[l.Partition.Topic]; !gone {
+			e.index.Raise(l.Partition, l.Start)
 		}
 	}
 	return errors.Join(errs...)
@@ -141,15 +146,15 @@ func (e *Engine) Restore(p topic.Partition, start topic.Offset, entries []index.
 }
 
 // AddTail is Add for a slot that this agent wrote, whose batches it still has in memory.
-func (e *Engine) AddTail(journal topic.JournalID, slot topic.Slot, extents []segment.Extent, runs []segment.Run) error {
+func (e *Engine) AddTail(journal topic.JournalID, slot segment.SlotExtents, runs []segment.Run) error {
 	for i, r := range runs {
 		size := int64(0)
 		for _, b := range r.Batches {
 			size += int64(len(b))
 		}
-		e.tail.Put(extentKey{journal, slot, extents[i].Position}, r.Batches, size)
+		e.tail.Put(extentKey{journal, slot.Slot, slot.Extents[i].Position}, r.Batches, size)
 	}
-	return e.Add(journal, slot, extents)
+	return e.Add(journal, slot)
 }
 
 // Drop forgets a deleted topic. Slots that hold extents of it may still come to count; they stay unseen.

@@ -41,7 +41,7 @@ func TestAdd_BehindAGapNothingIsVisible(t *testing.T) {
 		b.write(t, true, segment.None, in{orders, []string{"first"}})
 		late := withheld(t, b, 3)
 		for _, i := range []int{2, 1} {
-			if err := b.Add(testJournal, topic.Slot(1+i), late[i]); err != nil {
+			if err := b.Add(testJournal, segment.SlotExtents{Slot: topic.Slot(1 + i), Extents: late[i]}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -56,7 +56,7 @@ func TestAdd_BehindAGapNothingIsVisible(t *testing.T) {
 			done <- b.Read(t.Context(), Request{MaxWait: time.Hour, MinBytes: 1, MaxBytes: 1 << 20, Parts: []Part{{Partition: orders, Offset: 1, MaxBytes: 1 << 20}}})[0]
 		}()
 		synctest.Wait()
-		if err := b.Add(testJournal, 3, late[2]); err != nil { // again
+		if err := b.Add(testJournal, segment.SlotExtents{Slot: 3, Extents: late[2]}); err != nil { // again
 			t.Fatal(err)
 		}
 		synctest.Wait()
@@ -65,7 +65,7 @@ func TestAdd_BehindAGapNothingIsVisible(t *testing.T) {
 			t.Fatal("woken by what nobody can see")
 		default:
 		}
-		if err := b.Add(testJournal, 1, late[0]); err != nil {
+		if err := b.Add(testJournal, segment.SlotExtents{Slot: 1, Extents: late[0]}); err != nil {
 			t.Fatal(err)
 		}
 		if r := <-done; r.Err != nil || r.HighWatermark != 4 || !bytes.HasSuffix(b.sent[orders], joined(r)) || len(joined(r)) == 0 {
@@ -80,7 +80,7 @@ func TestAdd_BehindAGapNothingIsVisible(t *testing.T) {
 func TestDrop_ForgetsWhatIsBehindAGap(t *testing.T) {
 	b := newBench(Config{})
 	late := withheld(t, b, 2)
-	if err := b.Add(testJournal, 1, late[1]); err != nil {
+	if err := b.Add(testJournal, segment.SlotExtents{Slot: 1, Extents: late[1]}); err != nil {
 		t.Fatal(err)
 	}
 	b.Drop(orders.Topic, 1)
@@ -88,7 +88,7 @@ func TestDrop_ForgetsWhatIsBehindAGap(t *testing.T) {
 		t.Errorf("%d extents of a deleted topic are kept", n)
 	}
 	for i := range late {
-		if err := b.Add(testJournal, topic.Slot(i), late[i]); err != nil {
+		if err := b.Add(testJournal, segment.SlotExtents{Slot: topic.Slot(i), Extents: late[i]}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -76,6 +76,11 @@ func (j *Journal) settled(b *buffer) bool {
 			s.pending = s.pending[1:]
 		}
 	}
+	for p, start := range b.starts {
+		if s := j.partitions[p]; s != nil {
+			s.start = max(s.start, start) // G3: it counts, and was made visible before
+		}
+	}
 	return true
 }
 

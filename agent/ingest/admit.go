@@ -286,10 +286,7 @@ func (j *Journal) buffer(now time.Time, n, batches int) *buffer {
 	if !j.open.fits(n, batches, j.cfg.FlushBytes) {
 		j.close()
 	}
-	if j.open.bytes == 0 {
-		j.open.first = now
-	}
-	j.open.last = now
+	j.open.enter(now)
 	return j.open
 }
 

@@ -29,8 +29,9 @@ type buffer struct {
 	runs      map[topic.Partition]*segment.Run
 	order     []*segment.Run // in order of first batch
 	producers []sequence.Delta
-	releases  []*release // of partitions whose last batches are here or in buffers before
-	released  int        // bytes of releases in the footer, at most
+	starts    map[topic.Partition]topic.Offset // log starts that the slot moves
+	releases  []*release                       // of partitions whose last batches are here or in buffers before
+	released  int                              // bytes of releases in the footer, at most
 	bytes     int
 	batches   int
 	memory    int64 // to release when settled
@@ -57,7 +58,7 @@ func (b *buffer) settle(err error) {
 }
 
 // empty says whether there is nothing to store.
-func (b *buffer) empty() bool { return b.bytes == 0 && len(b.releases) == 0 }
+func (b *buffer) empty() bool { return b.bytes == 0 && len(b.releases) == 0 && len(b.starts) == 0 }
 
 // add appends the admitted, patched bytes of n batches to the partition's run.
 func (b *buffer) add(p topic.Partition, epoch topic.Epoch, base, next topic.Offset, batches []byte, n int) {
@@ -71,6 +72,14 @@ func (b *buffer) add(p topic.Partition, epoch topic.Epoch, base, next topic.Offs
 	r.Next = next
 	b.bytes += len(batches)
 	b.batches += n
+}
+
+// enter notes that something comes in that waits for the budget.
+func (b *buffer) enter(now time.Time) {
+	if b.bytes == 0 && len(b.starts) == 0 {
+		b.first = now
+	}
+	b.last = now
 }
 
 // fits says whether n more bytes in so many batches may join.

@@ -8,12 +8,12 @@ import (
 
 // What bounds a buffer. A slot is given out before its segment is built, and one that stays empty ends the journal (S1):
 // so segment.Build must have nothing to refuse. 48 MiB of batches, 24 bytes of block table for each, a footer of
-// at most 50 bytes a batch and an extent, and a summary of 63 slots lie below segment.MaxPayload.
+// at most 50 bytes a batch, an extent and a log start, and a summary of 63 slots lie below segment.MaxPayload.
 const (
 	// MaxBatchBytes is the most that one partition may bring in one request, whatever max.message.bytes says.
 	MaxBatchBytes = 48 << 20
 	maxBatches    = 100_000            // of a buffer, and of one partition in one request
-	maxExtents    = segment.MaxExtents // partitions of a buffer, and RELEASEs in it
+	maxExtents    = segment.MaxExtents // partitions of a buffer, and RELEASEs and log starts in it
 )
 
 // What bounds the RELEASEs of a buffer. Together they leave the room that a full buffer's footer needs; a larger one has a

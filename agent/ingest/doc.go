@@ -4,6 +4,7 @@
 //	Append ── admit.go: check, sequence, offset, WAL ──> open buffer (buffer.go)
 //	Run    ── freeze.go: when the PUT budget says so, a buffer becomes a segment in the journal's next slot
 //	Counted ─ ack.go: the slot counts: index, high watermark, producer state, acks, WAL room
+//	Raise ─── start.go: a log start goes up with a slot
 //	Release ─ release.go: a partition is given away; Close: nothing more is admitted
 //
 // All state belongs to one Journal value. When the journal is fenced the value is thrown away whole, its waiters get

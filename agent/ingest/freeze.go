@@ -145,7 +145,7 @@ func (j *Journal) take(slot topic.Slot) (*buffer, segment.Footer) {
 	j.frozen = append(j.frozen, b)
 	f := segment.Footer{
 		Journal: j.cfg.Journal, Slot: slot, CreatedMs: time.Now().UnixMilli(), Producers: b.producers,
-		Releases: j.freezeReleases(b),
+		LogStarts: b.logStarts(), Releases: j.freezeReleases(b),
 	}
 	if summarized(slot) {
 		f.Summary = j.summary()
@@ -162,14 +162,15 @@ type recent struct {
 	over  bool
 }
 
-// What an extent and a producer take in a footer, at least.
+// What an extent, a producer and a log start take in a footer, at least.
 const (
 	extentBytes   = 13
 	producerBytes = 7
+	startBytes    = 3
 )
 
 func (r *recent) add(s segment.SlotExtents) {
-	r.bytes += len(s.Extents)*extentBytes + len(s.Producers)*producerBytes
+	r.bytes += len(s.Extents)*extentBytes + len(s.Producers)*producerBytes + len(s.LogStarts)*startBytes
 	r.over = r.over || r.bytes > segment.MaxRecentBytes
 	if r.over {
 		r.slots = nil // a reader takes the footers one by one

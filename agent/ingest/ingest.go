@@ -23,6 +23,7 @@ var (
 	ErrTransactional = errors.New("transactional batch outside a transaction")
 	ErrTimestamp     = errors.New("timestamp outside the topic's bounds")
 	ErrManyBatches   = errors.New("several batches of an idempotent producer for one partition in one request")
+	ErrAhead         = errors.New("log start above the high watermark")
 )
 
 // Config holds what a journal is tuned by.
@@ -106,7 +107,9 @@ type partition struct {
 	epoch     topic.Epoch
 	next      topic.Offset   // next to assign; next >= counted
 	counted   topic.Offset   // every offset below counts
-	start     topic.Offset   // log start
+	start     topic.Offset   // log start, as far as it counts; start <= counted
+	raised    topic.Offset   // the highest log start that was asked for; what is above start is in raising
+	raising   *buffer        // the newest that moves the log start
 	admitted  sequence.State // with what does not count yet
 	producers sequence.State // counted: I8, a function of the log
 	unlogged  topic.Offset   // some offset below is not in the WAL: acks=1 waits for the bucket until it counts
@@ -125,7 +128,7 @@ type Ownership struct {
 	Partition topic.Partition
 	Epoch     topic.Epoch
 	Base      topic.Offset   // first offset of this epoch: the end of the one before (I3)
-	Start     topic.Offset   // log start
+	Start     topic.Offset   // log start at Base
 	Producers sequence.State // at Base; the journal's from now on
 	Limits    Limits
 }
@@ -144,7 +147,7 @@ func (j *Journal) Own(o Ownership) {
 	}
 	delete(j.released, o.Partition)
 	j.partitions[o.Partition] = &partition{
-		epoch: o.Epoch, next: o.Base, counted: o.Base, start: o.Start,
+		epoch: o.Epoch, next: o.Base, counted: o.Base, start: o.Start, raised: o.Start,
 		admitted: o.Producers.Clone(), producers: o.Producers, limits: o.Limits,
 	}
 }
