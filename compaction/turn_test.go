@@ -119,31 +119,27 @@ func TestRun_OneBuildsAnotherVerifiesAndAQuietClusterRests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, p, agents := three(t)
 		stop := team(t, agents[:]...)
-		owner, _ := w.state.Owner(p)
-		for range 4096 {
-			w.write(owner.Journal, p)
-		}
+		owner, _ := w.now().Owner(p)
+		w.writeMany(4096, owner.Journal, p)
 		time.Sleep(30 * time.Second)
 		synctest.Wait()
 		if a, b := agents[0].Stats(), agents[1].Stats(); a.Built != 1 || a.Verified != 0 || b.Built != 0 || b.Verified != 1 {
 			t.Errorf("first %+v, second %+v", a, b)
 		}
-		newest, ok := w.state.NewestCheckpoint()
+		newest, ok := w.now().NewestCheckpoint()
 		if !ok || newest.By != agents[1].journal || newest.Next(owner.Journal) != 4096 {
 			t.Fatalf("newest checkpoint %+v", newest)
 		}
-		next := w.state.Next()
+		next := w.now().Next()
 		time.Sleep(5 * time.Hour)
 		synctest.Wait()
-		if w.state.Next() != next {
-			t.Errorf("%d control numbers in a quiet cluster", w.state.Next()-next)
+		if w.now().Next() != next {
+			t.Errorf("%d control numbers in a quiet cluster", w.now().Next()-next)
 		}
-		for range 64 {
-			w.write(owner.Journal, p)
-		}
+		w.writeMany(64, owner.Journal, p)
 		time.Sleep(10 * time.Minute)
 		synctest.Wait()
-		if newest, _ = w.state.NewestCheckpoint(); newest.Next(owner.Journal) != 4096+64 {
+		if newest, _ = w.now().NewestCheckpoint(); newest.Next(owner.Journal) != 4096+64 {
 			t.Errorf("after ten minutes newest checkpoint %+v", newest)
 		}
 		stop()
@@ -164,19 +160,17 @@ func TestRun_WhoIsAwayIsWaitedForAMinute(t *testing.T) {
 				w, p, agents := three(t)
 				alive := append(agents[:dead:dead], agents[dead+1:]...)
 				stop := team(t, alive...)
-				owner, _ := w.state.Owner(p)
-				for range 4096 {
-					w.write(owner.Journal, p)
-				}
+				owner, _ := w.now().Owner(p)
+				w.writeMany(4096, owner.Journal, p)
 				time.Sleep(50 * time.Second)
 				synctest.Wait()
-				if _, ok := w.state.NewestCheckpoint(); ok != (dead == 2) {
+				if _, ok := w.now().NewestCheckpoint(); ok != (dead == 2) {
 					t.Errorf("verified checkpoint after 50 s: %t", ok)
 				}
 				time.Sleep(3 * time.Minute)
 				synctest.Wait()
 				stop()
-				if c, ok := w.state.NewestCheckpoint(); !ok || len(w.state.Checkpoints()) != 1 {
+				if c, ok := w.now().NewestCheckpoint(); !ok || len(w.now().Checkpoints()) != 1 {
 					t.Errorf("after 4 minutes newest checkpoint is %+v", c)
 				}
 			})
@@ -192,9 +186,7 @@ func TestRun_AnAgentAloneDoesBoth(t *testing.T) {
 		a := w.agent(j, w.bucket, Config{})
 		stop := team(t, a)
 		for range 5 {
-			for range 4096 {
-				w.write(j, p)
-			}
+			w.writeMany(4096, j, p)
 			time.Sleep(20 * time.Second)
 			synctest.Wait()
 		}
@@ -209,10 +201,8 @@ func TestRun_AnAgentAloneDoesBoth(t *testing.T) {
 func TestRun_ADamagedCheckpointIsFollowedByAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, p, agents := three(t)
-		owner, _ := w.state.Owner(p)
-		for range 4096 {
-			w.write(owner.Journal, p)
-		}
+		owner, _ := w.now().Owner(p)
+		w.writeMany(4096, owner.Journal, p)
 		r, err := agents[0].Build(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -223,7 +213,7 @@ func TestRun_ADamagedCheckpointIsFollowedByAnother(t *testing.T) {
 		time.Sleep(30 * time.Minute)
 		synctest.Wait()
 		stop()
-		newest, ok := w.state.NewestCheckpoint()
+		newest, ok := w.now().NewestCheckpoint()
 		if !ok || newest.Control <= r.Control || newest.Next(owner.Journal) != 4096 {
 			t.Errorf("newest checkpoint %+v, the damaged one stands at %d", newest, r.Control)
 		}

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/odradek/odradek/checkpoint"
@@ -21,16 +22,18 @@ import (
 	"github.com/odradek/odradek/topic"
 )
 
-// world is a cluster: its control log in a bucket, and what its journals' footers say.
+// world is a cluster: its control log in a bucket, and what its journals' footers say. While agents run, whoever changes
+// something does it in during.
 type world struct {
 	t      *testing.T
 	bucket objectstore.Store
-	state  *control.State
-	slots  map[topic.JournalID][]segment.SlotExtents
-	ends   map[topic.Partition]topic.Offset // as their owners know them
-	lag    map[topic.JournalID]int          // slots at the end that nobody but the owner may see yet
-	next   byte                             // of journals and topics
-	reads  int                              // calls of Slots
+
+	mu    sync.Mutex // guards all below while agents run
+	state *control.State
+	slots map[topic.JournalID][]segment.SlotExtents
+	ends  map[topic.Partition]topic.Offset // as their owners know them
+	lag   map[topic.JournalID]int          // slots at the end that nobody but the owner may see yet
+	next  byte                             // of journals and topics
 }
 
 func newWorld(t *testing.T) *world {
@@ -40,6 +43,19 @@ func newWorld(t *testing.T) *world {
 	}
 	w.append(control.Genesis{ClusterID: "c", Format: control.FormatLevel})
 	return w
+}
+
+// during changes something while agents run.
+func (w *world) during(change func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	change()
+}
+
+// now is the newest control state, while agents run.
+func (w *world) now() (s *control.State) {
+	w.during(func() { s = w.state })
+	return s
 }
 
 // append decides the next control number, and asks that all of its records hold.
@@ -81,6 +97,16 @@ func (w *world) createTopic(owners ...topic.JournalID) topic.ID {
 	id := topic.ID{w.next * 91, 15: w.next}
 	w.append(control.TopicCreate{ID: id, Name: fmt.Sprintf("topic-%d", w.next), Journals: owners})
 	return id
+}
+
+// writeMany writes n slots while agents run.
+func (w *world) writeMany(n int, j topic.JournalID, p topic.Partition) {
+	w.t.Helper()
+	w.during(func() {
+		for range n {
+			w.write(j, p)
+		}
+	})
 }
 
 // write makes the next slot of a journal, with one extent of each partition, which it owns.
@@ -141,9 +167,15 @@ func (w *world) agent(j topic.JournalID, store objectstore.Store, cfg Config) *a
 	return a
 }
 
-func (a *agent) State() *control.State { return a.w.state }
+func (a *agent) State() *control.State {
+	a.w.mu.Lock()
+	defer a.w.mu.Unlock()
+	return a.w.state
+}
 
 func (a *agent) Propose(_ context.Context, decide func(*control.State) ([]control.Record, error)) ([]control.Outcome, error) {
+	a.w.mu.Lock()
+	defer a.w.mu.Unlock()
 	records, err := decide(a.w.state)
 	if err != nil || len(records) == 0 {
 		return nil, err
@@ -152,16 +184,20 @@ func (a *agent) Propose(_ context.Context, decide func(*control.State) ([]contro
 }
 
 func (a *agent) Counted(j topic.JournalID) topic.Slot {
+	a.w.mu.Lock()
+	defer a.w.mu.Unlock()
 	return topic.Slot(max(0, len(a.w.slots[j])-a.w.lag[j]))
 }
 
 func (a *agent) Slots(_ context.Context, j topic.JournalID, from, to topic.Slot, fn func(segment.SlotExtents) error) error {
-	a.w.reads++
+	a.w.mu.Lock()
+	slots := a.w.slots[j]
+	a.w.mu.Unlock()
 	for slot := from; slot < to; slot++ {
-		if int(slot) >= len(a.w.slots[j]) {
+		if int(slot) >= len(slots) {
 			return fmt.Errorf("slot %d of journal %s: %w", slot, j, slotlog.ErrHole)
 		}
-		x := a.w.slots[j][slot]
+		x := slots[slot]
 		if a.lie != nil {
 			x = a.lie(j, x)
 		}
