@@ -93,6 +93,7 @@ func (w *walk) readControl(ctx context.Context) error {
 			w.knownJournals(n, i)
 		}
 		w.state = n.After
+		w.keepState(n)
 		return nil
 	})
 	w.now = w.state

@@ -12,8 +12,9 @@
 //   - partition.go: a partition's extents follow one another through its epochs (I3), and so do its producers'
 //     sequences (I8, producers.go).
 //   - summary.go: what a footer repeats of those before it is what they said.
+//   - checkpoints.go: checkpoints that count are what the control log and the slots below their cut make (G1).
 //
-// Floor 3: imports slotlog, control, segment, sequence, recordbatch and objectstore. Run starts goroutines that read and
+// Floor 3: imports slotlog, checkpoint, control, segment, index, sequence, recordbatch and objectstore. Run starts goroutines that read and
 // waits for them; all that they find is put together by the goroutine of Run. Memory is bounded by
 // Options.MemoryBytes for objects in flight, and by a few words per slot listed, partition, epoch and producer.
 package verify

@@ -152,8 +152,16 @@ func (w *walk) compareSlot(ctx context.Context, j *journal, s topic.Slot, r slot
 		return nil
 	}
 	have, ok, err := x.segment(ctx, j.ID, s)
-	if err != nil || !ok || x.over {
+	if err != nil || x.over {
 		return err
+	}
+	if !ok {
+		if next, known := w.loadedUpTo(j.ID); known && s < next { // not there slot by slot, but in the ends
+			loaded := metadata.Segment{Extents: r.footer.Extents, LogStarts: r.footer.LogStarts}
+			x.take(x.high, loaded)
+			x.take(x.low, loaded)
+		}
+		return nil
 	}
 	x.report.Slots++
 	name := fmt.Sprintf("%s: slot %d of journal %s", inIndex, s, j.ID)
@@ -187,6 +195,23 @@ func (x *indexWalk) segment(ctx context.Context, j topic.JournalID, s topic.Slot
 		return metadata.Segment{}, false, nil
 	}
 	return x.read[0], true, nil
+}
+
+// loadedUpTo gives the first slot of a journal that the open era was not loaded with. It is not known if the checkpoint
+// that the era was recovered from is not kept any more, because a newer era was named.
+func (w *walk) loadedUpTo(j topic.JournalID) (next topic.Slot, known bool) {
+	for _, e := range w.state.Eras() {
+		if uint64(e.Number) != w.index.pin.Era {
+			continue
+		}
+		for _, c := range w.state.Checkpoints() {
+			if c.Control == e.Checkpoint {
+				return c.Next(j), true
+			}
+		}
+		return 0, e.Checkpoint == 0
+	}
+	return 0, false
 }
 
 // take adds what a slot makes of its partitions.
@@ -254,6 +279,9 @@ func (w *walk) endIndex(ctx context.Context) error {
 // were given between two looks; beside agents that go on they lie between what these two make.
 func (w *walk) compareEnds() {
 	x := w.index
+	if _, known := w.loadedUpTo(topic.JournalID{}); !known {
+		return // what the era was loaded with is not known
+	}
 	for id, j := range w.journals {
 		if j.lost > 0 || x.after.Journals[id].Next > j.info.End {
 			return // told already, and what these slots make of the ends is not known

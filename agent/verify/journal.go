@@ -151,6 +151,7 @@ func (w *walk) take(ctx context.Context, j *journal, s topic.Slot, r slotRead) e
 	if err := w.compareSlot(ctx, j, s, r); err != nil {
 		return err
 	}
+	w.takeForCheckpoints(j, r.footer, s)
 	if r.footer == nil {
 		j.lost++
 		return nil

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/odradek/odradek/checkpoint"
 	"github.com/odradek/odradek/objectstore"
 	"github.com/odradek/odradek/slotlog"
 	"github.com/odradek/odradek/topic"
@@ -17,7 +18,9 @@ const maxStray = 10_000
 type listing struct {
 	control  topic.Slot // 1 + the highest number listed
 	journals map[topic.JournalID]*listedJournal
-	other    int // objects that are no part of a slotted log
+	heads    map[checkpoint.Name]int64 // sizes
+	parts    map[string]int64          // of checkpoints, by key
+	other    int                       // objects of none of these
 }
 
 // listedJournal is one journal's slots as listed.
@@ -39,12 +42,15 @@ func (l *listedJournal) size(s topic.Slot) (int64, bool) {
 // list asks the bucket for all its keys.
 func (w *walk) list(ctx context.Context) error {
 	w.listed.journals = make(map[topic.JournalID]*listedJournal)
+	w.listed.heads, w.listed.parts = make(map[checkpoint.Name]int64), make(map[string]int64)
 	err := w.store.List(ctx, "", func(i objectstore.Info) error {
 		switch {
 		case strings.HasPrefix(i.Key, slotlog.ControlPrefix):
 			w.listControl(i)
 		case strings.HasPrefix(i.Key, slotlog.JournalsPrefix):
 			w.listSlot(i)
+		case strings.HasPrefix(i.Key, checkpoint.Prefix):
+			w.listCheckpoint(i)
 		default:
 			w.listed.other++
 		}

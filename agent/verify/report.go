@@ -8,18 +8,20 @@ import (
 
 // Report is what Run found. Its JSON form is what `odradek verify --json` prints.
 type Report struct {
-	ClusterID string         `json:"cluster_id"`
-	Fast      bool           `json:"fast"` // only footers were read
-	Control   ControlReport  `json:"control"`
-	Topics    []TopicReport  `json:"topics"`   // by name
-	Journals  []JournalInfo  `json:"journals"` // as they were opened
-	Eras      []EraReport    `json:"eras"`
-	Totals    Totals         `json:"totals"`
-	Index     *IndexReport   `json:"index,omitempty"` // if one was asked
-	Garbage   []Garbage      `json:"garbage"`         // objects that do not count and are no defect; capped as Findings are
-	Notes     []string       `json:"notes"`           // what is worth knowing and no defect; capped too
-	Findings  []Finding      `json:"findings"`        // defects, as they were met
-	Unlisted  map[string]int `json:"unlisted,omitempty"`
+	ClusterID string        `json:"cluster_id"`
+	Fast      bool          `json:"fast"` // only footers were read
+	Control   ControlReport `json:"control"`
+	Topics    []TopicReport `json:"topics"`   // by name
+	Journals  []JournalInfo `json:"journals"` // as they were opened
+	Eras      []EraReport   `json:"eras"`
+	Totals    Totals        `json:"totals"`
+	// Checkpoints are those that the control log keeps, oldest first.
+	Checkpoints []CheckpointReport `json:"checkpoints"`
+	Index       *IndexReport       `json:"index,omitempty"` // if one was asked
+	Garbage     []Garbage          `json:"garbage"`         // objects that do not count and are no defect; capped as Findings are
+	Notes       []string           `json:"notes"`           // what is worth knowing and no defect; capped too
+	Findings    []Finding          `json:"findings"`        // defects, as they were met
+	Unlisted    map[string]int     `json:"unlisted,omitempty"`
 }
 
 // Clean reports whether nothing is wrong.
@@ -91,6 +93,18 @@ type EraReport struct {
 	Number        int32  `json:"number"`
 	RunID         string `json:"run_id"`
 	ReplicationID string `json:"replication_id"`
+}
+
+// CheckpointReport is a checkpoint whose head could be read. One that is verified was compared with the log.
+type CheckpointReport struct {
+	Control    topic.Slot `json:"control"` // it stands at this number
+	ID         string     `json:"id"`
+	Verified   bool       `json:"verified"`
+	Journals   int        `json:"journals"`
+	Partitions int        `json:"partitions"`
+	Parts      int        `json:"parts"`
+	Bytes      int64      `json:"bytes"`       // of its objects; others may share parts
+	SlotsSince topic.Slot `json:"slots_since"` // that count and are not in it
 }
 
 // IndexReport is the copy of the index in Redis, as far as it was compared with the bucket. Where it differs are

@@ -48,6 +48,9 @@ type walk struct {
 	releases map[released]topic.JournalID // RELEASEs that count, in which journal
 	moves    []moved                      // ASSIGNs that hold
 	index    *indexWalk                   // nil: nothing to prove
+
+	standing map[topic.Slot]*control.State // after the numbers at which checkpoints stand that were listed
+	checks   []*checkpointCheck
 }
 
 // Run walks the bucket and reports what is in it. The error is the store's or ctx's; what is wrong with the bucket's
@@ -63,6 +66,7 @@ func Run(ctx context.Context, store objectstore.Store, opt Options) (Report, err
 		state:  control.New(), now: control.New(),
 		parts: make(map[topic.Partition]*partition), pending: make(map[*partition]struct{}),
 		journals: make(map[topic.JournalID]*journal), releases: make(map[released]topic.JournalID),
+		standing: make(map[topic.Slot]*control.State),
 	}
 	if err := w.run(ctx); err != nil {
 		return Report{}, err
@@ -83,6 +87,7 @@ func (w *walk) run(ctx context.Context) error {
 		return err
 	}
 	w.checkIdentity()
+	w.beginCheckpoints()
 	for _, j := range inOrder(w.state) {
 		if err := w.walkJournal(ctx, j); err != nil {
 			return fmt.Errorf("journal %s: %w", j.ID, err)
@@ -93,6 +98,9 @@ func (w *walk) run(ctx context.Context) error {
 	w.unknownJournals()
 	w.checkEpochEnds()
 	w.checkMoves()
+	if err := w.endCheckpoints(ctx); err != nil {
+		return fmt.Errorf("checkpoints: %w", err)
+	}
 	w.summarize()
 	return w.endIndex(ctx)
 }

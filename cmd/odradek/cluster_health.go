@@ -63,8 +63,17 @@ func (v *clusterView) problems() []string {
 	for _, a := range v.Agents {
 		list = append(list, a.problems()...)
 	}
+	if v.Since.Slots > manySlots || v.Since.Control > manyNumbers {
+		list = append(list, fmt.Sprintf("no checkpoint for long: %s; a start and an era take long (is there an agent with the role compactor?)", v.Since))
+	}
 	return append(list, v.redisProblems()...)
 }
+
+// What lies above the newest checkpoint is a problem if it is that many times what one is made for.
+const (
+	manySlots   = 10 * 4096
+	manyNumbers = 10 * 500
+)
 
 func (a *agentView) problems() []string {
 	var list []string

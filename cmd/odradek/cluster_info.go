@@ -38,6 +38,7 @@ func printCluster(out io.Writer, v *clusterView, partitions bool) error {
 		row("bucket", v.Bucket)
 		row("control log", fmt.Sprintf("%s, the newest %s", count(int64(v.Control.Number)+1, "number"), ago(v.Control.At)))
 		row("journals", fmt.Sprintf("%d open, %d sealed", v.Open, v.Sealed))
+		row("checkpoint", v.Since)
 		row("era", v.Era)
 		if v.Redis != nil {
 			row("redis", fmt.Sprintf("%s, %s", v.Redis.URL, v.redisLine()))
@@ -55,6 +56,14 @@ func (e *eraView) String() string {
 		return "none was ever named"
 	}
 	return fmt.Sprintf("%d, named %s, run %s, replication %s", e.Number, ago(e.Named.At), e.RunID, e.ReplicationID)
+}
+
+func (s sinceView) String() string {
+	since := fmt.Sprintf("%s and %s since", count(int64(s.Control), "control number"), count(int64(s.Slots), "slot"))
+	if s.Checkpoint == 0 {
+		return "none; " + since
+	}
+	return fmt.Sprintf("at control %d, %s", s.Checkpoint, since)
 }
 
 // redisLine tells how Redis stands to the newest era.

@@ -26,10 +26,18 @@ type clusterView struct {
 	Sealed  int         `json:"journals_sealed"`
 	Era     *eraView    `json:"era,omitempty"`   // the newest, if one was ever named
 	Redis   *redisView  `json:"redis,omitempty"` // if one was asked
+	Since   sinceView   `json:"since_checkpoint"`
 	Agents  []agentView `json:"agents"`          // by node id
 	Topics  []topicView `json:"topics"`          // by name
 
 	state *control.State
+}
+
+// sinceView is how much of the log lies above the newest verified checkpoint: what an agent reads that starts.
+type sinceView struct {
+	Checkpoint topic.Slot `json:"checkpoint"` // the control number it stands at; 0: there is none
+	Control    topic.Slot `json:"control_numbers"`
+	Slots      topic.Slot `json:"slots"`
 }
 
 type numberView struct {
@@ -128,6 +136,7 @@ func (p pool) view(ctx context.Context, most time.Duration) (*clusterView, error
 	if err := v.lookAtAgents(ctx, store); err != nil {
 		return nil, err
 	}
+	v.measure()
 	v.listTopics()
 	if meta != nil {
 		defer meta.Close()
@@ -197,6 +206,28 @@ func (v *clusterView) lookAtAgents(ctx context.Context, store objectstore.Store)
 	}
 	slices.SortFunc(v.Agents, func(a, b agentView) int { return cmp.Compare(a.NodeID, b.NodeID) })
 	return nil
+}
+
+// measure tells how much lies above the newest checkpoint.
+func (v *clusterView) measure() {
+	newest, ok := v.state.NewestCheckpoint()
+	v.Since = sinceView{Checkpoint: newest.Control, Control: v.state.Next()}
+	if ok {
+		v.Since.Control -= newest.Control + 1
+	}
+	add := func(j *control.Journal, end topic.Slot) {
+		if next := max(newest.Next(j.ID), j.Trim); end > next {
+			v.Since.Slots += end - next
+		}
+	}
+	for j := range v.state.Journals() {
+		if j.Sealed {
+			add(j, j.SealSlot)
+		}
+	}
+	for _, a := range v.Agents {
+		add(a.journal, a.Slots)
+	}
 }
 
 // findEnd finds where a journal ends now, and when it was written last.

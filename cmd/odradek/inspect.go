@@ -25,10 +25,10 @@ type inspection struct {
 
 func inspectCommand(w world) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "inspect", Short: "Look into control log, journals, segments and WAL, offline", Args: subcommand, RunE: help,
+		Use: "inspect", Short: "Look into control log, journals, segments, checkpoints and WAL, offline", Args: subcommand, RunE: help,
 	}
 	i := inspection{open: bucketFlag(cmd, w), json: cmd.PersistentFlags().Bool("json", false, "print JSON")}
-	cmd.AddCommand(inspectControl(i), inspectJournal(i), inspectSegment(i), inspectWAL(i))
+	cmd.AddCommand(inspectControl(i), inspectJournal(i), inspectSegment(i), inspectCheckpoint(i), inspectWAL(i))
 	return cmd
 }
 

@@ -76,6 +76,7 @@ func printReport(out io.Writer, bucket string, r verify.Report) error {
 			row("", fmt.Sprintf("control %d: %s: void: %s", v.Number, v.Record, v.Why))
 		}
 		row("eras", eras(r.Eras))
+		row("checkpoints", checkpoints(r.Checkpoints))
 		row("stored", fmt.Sprintf("%s in %s of %s, %s", count(r.Totals.Records, "record"), count(int64(r.Totals.Slots), "slot"),
 			size(r.Totals.Bytes), how))
 		row("compression", fmt.Sprintf("%s of batches in %s, ratio %.3f", size(r.Totals.Raw), size(r.Totals.Stored), r.Totals.Ratio))
@@ -101,6 +102,16 @@ func eras(all []verify.EraReport) string {
 	}
 	newest := all[len(all)-1]
 	return fmt.Sprintf("%d, newest %d in run %s", len(all), newest.Number, newest.RunID)
+}
+
+func checkpoints(all []verify.CheckpointReport) string {
+	for _, c := range slices.Backward(all) {
+		if c.Verified {
+			return fmt.Sprintf("%d, newest at control %d: %s of %s, %s since", len(all), c.Control, count(int64(c.Parts), "part"), size(c.Bytes),
+				count(int64(c.SlotsSince), "slot"))
+		}
+	}
+	return fmt.Sprintf("%d, none verified", len(all))
 }
 
 func printJournals(out io.Writer, all []verify.JournalInfo) error {
