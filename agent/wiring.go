@@ -11,7 +11,7 @@ import (
 // engines joins the session's engines for agent/api.
 func (s *session) engines() api.Engines {
 	return api.Engines{
-		Log: &apiLog{s}, Reader: &apiReader{s}, Offsets: &apiOffsets{s}, Cluster: &apiCluster{s}, Admin: &apiAdmin{s},
+		Log: &apiLog{s}, Reader: &apiReader{s}, Offsets: &apiOffsets{s}, Starts: &apiStarts{s}, Cluster: &apiCluster{s}, Admin: &apiAdmin{s},
 		Coordinators: &coordinators{s}, Groups: s.groups, Moves: &apiMoves{s}, Holdings: &apiHoldings{s},
 	}
 }

@@ -14,6 +14,7 @@ type Engines struct {
 	Log          Log
 	Reader       Reader
 	Offsets      Offsets
+	Starts       Starts
 	Cluster      Cluster
 	Admin        Admin
 	Coordinators Coordinators
@@ -129,6 +130,27 @@ type EpochQuery struct {
 type EpochEnd struct {
 	Epoch topic.Epoch
 	End   topic.Offset
+	Err   error
+}
+
+// Starts moves log starts up: agent/ingest.
+type Starts interface {
+	// Raise answers every part, in order, when the log start counts. It is the owner who answers (O1).
+	Raise(ctx context.Context, to []LogStart) []Raised
+}
+
+// HighWatermark as a LogStart's Start stands for the high watermark.
+const HighWatermark topic.Offset = -1
+
+// LogStart asks that a partition begin at Start: what lies below is deleted.
+type LogStart struct {
+	Partition topic.Partition
+	Start     topic.Offset
+}
+
+// Raised answers a LogStart: where the partition begins now. ingest.ErrAhead when it does not reach that far.
+type Raised struct {
+	Start topic.Offset
 	Err   error
 }
 

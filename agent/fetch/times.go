@@ -51,7 +51,29 @@ func (e *Engine) MaxTime(ctx context.Context, p topic.Partition) (Found, bool, e
 	if !ok {
 		return Found{}, false, nil
 	}
-	return e.search(ctx, p, x, x.MaxTimestamp)
+	if found, ok, err := e.search(ctx, p, x, x.MaxTimestamp); err != nil || ok {
+		return found, ok, err
+	}
+	return e.maxTimeBelow(ctx, p, x.MaxTimestamp)
+}
+
+// maxTimeBelow is MaxTime when the index knows only that no visible record is as late as high: the newest extent begins
+// before the log start, and what made it the newest was deleted.
+func (e *Engine) maxTimeBelow(ctx context.Context, p topic.Partition, high int64) (best Found, ok bool, err error) {
+	for low, at := int64(0), int64(0); low < high; at = low + (high-low)/2 {
+		found, some, err := e.ByTime(ctx, p, at)
+		switch {
+		case err != nil:
+			return Found{}, false, err
+		case some:
+			best, ok, low = found, true, found.Time+1
+		case at == 0:
+			return Found{}, false, nil
+		default:
+			high = at
+		}
+	}
+	return best, ok, nil
 }
 
 // candidates finds the first extents at or above from that may hold a timestamp of ms or later.

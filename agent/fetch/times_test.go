@@ -66,6 +66,39 @@ func TestByTime_FindsTheFirstRecordNotBefore(t *testing.T) {
 	}
 }
 
+// What lies before the log start is found by no time, though the extent that holds it is still there.
+func TestByTime_NothingBelowTheLogStart(t *testing.T) {
+	b := newBench(Config{})
+	b.writeRuns(t, true, segment.S2, []segment.Run{{Partition: orders, Base: 0, Next: 5, Batches: [][]byte{
+		zipped(t, 0, 10, 90, 20), zipped(t, 3, 30, 60),
+	}}})
+	b.writeRuns(t, true, segment.S2, []segment.Run{{Partition: orders, Base: 5, Next: 8, Batches: [][]byte{zipped(t, 5, 45, 60, 50)}}})
+	find := func(start topic.Offset, first, firstTime, newest, newestTime int64) {
+		t.Helper()
+		f, ok, err := b.ByTime(t.Context(), orders, 0)
+		if err != nil || ok != (first >= 0) || ok && (int64(f.Offset) != first || f.Time != firstTime) {
+			t.Errorf("from %d on the first is %+v, %v, %v; want %d at %d", start, f, ok, err, first, firstTime)
+		}
+		f, ok, err = b.MaxTime(t.Context(), orders)
+		if err != nil || ok != (newest >= 0) || ok && (int64(f.Offset) != newest || f.Time != newestTime) {
+			t.Errorf("from %d on the newest is %+v, %v, %v; want %d at %d", start, f, ok, err, newest, newestTime)
+		}
+	}
+	find(0, 0, 10, 1, 90)
+	for _, c := range []struct{ start, first, firstTime, newest, newestTime int64 }{
+		{1, 1, 90, 1, 90}, {2, 2, 20, 4, 60}, {4, 4, 60, 4, 60}, {5, 5, 45, 6, 60}, {7, 7, 50, 7, 50}, {8, -1, 0, -1, 0},
+	} {
+		err := b.Add(testJournal, segment.SlotExtents{Slot: b.slot, LogStarts: []segment.LogStart{{Partition: orders, Start: topic.Offset(c.start)}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		find(topic.Offset(c.start), c.first, c.firstTime, c.newest, c.newestTime)
+		if r := b.read(t, orders, topic.Offset(c.start-1)); !errors.Is(r.Err, ErrOutOfRange) || r.LogStart != topic.Offset(c.start) {
+			t.Errorf("read below %d: %+v", c.start, r)
+		}
+	}
+}
+
 func TestByTime_OfNothing(t *testing.T) {
 	b := newBench(Config{})
 	if _, ok, err := b.ByTime(t.Context(), orders, 0); ok || err != nil {

@@ -59,8 +59,8 @@ type Fake struct {
 }
 
 type log struct {
-	batches []batch
-	end     topic.Offset
+	batches    []batch
+	start, end topic.Offset
 }
 
 type batch struct {
@@ -79,7 +79,7 @@ func New(host string, port int32) *Fake {
 
 // Engines is the fake as the router takes it. It coordinates no group.
 func (f *Fake) Engines() api.Engines {
-	return api.Engines{Log: f, Reader: f, Offsets: f, Cluster: f, Admin: f, Coordinators: f, Groups: f.Groups, Moves: f, Holdings: f}
+	return api.Engines{Log: f, Reader: f, Offsets: f, Starts: f, Cluster: f, Admin: f, Coordinators: f, Groups: f.Groups, Moves: f, Holdings: f}
 }
 
 // AddTopic makes a topic.
@@ -182,11 +182,11 @@ func (f *Fake) read(r api.ReadRequest) (out []api.ReadResult, size int, failed b
 		if l == nil {
 			l = &log{}
 		}
-		res := api.ReadResult{HighWatermark: l.end, LastStable: l.end}
+		res := api.ReadResult{HighWatermark: l.end, LastStable: l.end, LogStart: l.start}
 		if f.Refuse != nil {
 			res.Err = f.Refuse(p.Partition)
 		}
-		if p.Offset < 0 || p.Offset > l.end {
+		if p.Offset < l.start || p.Offset > l.end {
 			res.Err = api.ErrOffsetOutOfRange
 		}
 		if f.Prefer != nil {
@@ -229,7 +229,7 @@ func (f *Fake) lookup(q api.OffsetQuery) api.OffsetFound {
 	found := api.OffsetFound{Offset: -1, Time: -1}
 	switch q.Kind {
 	case api.OffsetEarliest:
-		found.Offset = 0
+		found.Offset = l.start
 	case api.OffsetLatest:
 		found.Offset = l.end
 	case api.OffsetByTime:
@@ -246,6 +246,38 @@ func (f *Fake) lookup(q api.OffsetQuery) api.OffsetFound {
 		}
 	}
 	return found
+}
+
+// Raise implements api.Starts.
+func (f *Fake) Raise(_ context.Context, to []api.LogStart) []api.Raised {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	out := make([]api.Raised, len(to))
+	for i, t := range to {
+		out[i] = f.raise(t)
+	}
+	return out
+}
+
+func (f *Fake) raise(to api.LogStart) api.Raised {
+	if f.Refuse != nil {
+		if err := f.Refuse(to.Partition); err != nil {
+			return api.Raised{Err: err}
+		}
+	}
+	l := f.logs[to.Partition]
+	if l == nil {
+		l = &log{}
+		f.logs[to.Partition] = l
+	}
+	if to.Start == api.HighWatermark {
+		to.Start = l.end
+	}
+	if to.Start < 0 || to.Start > l.end {
+		return api.Raised{Err: ingest.ErrAhead}
+	}
+	l.start = max(l.start, to.Start)
+	return api.Raised{Start: l.start}
 }
 
 // EpochEnds implements api.Offsets: epoch 0 goes on to the end.
