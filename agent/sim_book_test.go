@@ -31,6 +31,7 @@ type simBook struct {
 	unseen   bool                         // the index copy went back without a sign
 	journals map[topic.JournalID]simJournal
 	trouble  []simTrouble
+	spoiled  map[string]bool // keys of checkpoints in whose place something else is
 
 	mates []*simMember // of all teams; fixed before they work
 }
@@ -62,7 +63,7 @@ func newBook(p *simPool) *simBook {
 	return &simBook{
 		p: p, seen: make(map[spot]string), all: make(map[spot]string), one: make(map[spot]string),
 		shown: make(map[*simProcess]*[simPartitions]topic.Offset), copied: make(map[int32]*[simPartitions]topic.Offset),
-		journals: make(map[topic.JournalID]simJournal),
+		journals: make(map[topic.JournalID]simJournal), spoiled: make(map[string]bool),
 	}
 }
 

@@ -46,20 +46,33 @@ func (p *simPool) checkpointKeys(pick func(key string) bool) (keys []string) {
 	return keys
 }
 
-// swap puts something else in the place of an object, nothing with nil, and gives what puts it back.
+// swap puts something else in the place of an object, nothing with nil, and gives what puts it back. One that another
+// fault has swapped is left alone.
 func (p *simPool) swap(key string, with []byte) (back func()) {
 	ctx := context.Background()
 	was, err := p.bucket.Get(ctx, key)
-	if err != nil || p.bucket.Delete(ctx, key) != nil {
+	if err != nil || !p.book.spoils(key, true) {
 		return func() {}
 	}
-	if with != nil {
+	if p.bucket.Delete(ctx, key) == nil && with != nil {
 		_ = p.bucket.Create(ctx, key, objectstore.NewBody(with))
 	}
 	return func() {
 		_ = p.bucket.Delete(ctx, key)
 		_ = p.bucket.Create(ctx, key, objectstore.NewBody(was))
+		p.book.spoils(key, false)
 	}
+}
+
+// spoils notes that an object is swapped from now on, or no longer. It is not ok for one that is already.
+func (b *simBook) spoils(key string, on bool) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if on && b.spoiled[key] {
+		return false
+	}
+	b.spoiled[key] = on
+	return true
 }
 
 // needed lets somebody need a checkpoint: an agent begins anew, or the index copy is lost.

@@ -9,9 +9,11 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/odradek/odradek/checkpoint"
 	"github.com/odradek/odradek/control"
+	"github.com/odradek/odradek/metadata"
 	"github.com/odradek/odradek/metadata/embedded"
 	"github.com/odradek/odradek/objectstore"
 	"github.com/odradek/odradek/objectstore/faulty"
@@ -375,4 +377,76 @@ func TestEffects_OfNumbersBelowTheCheckpoint(t *testing.T) {
 			}
 		}
 	}
+}
+
+// An era that is loaded from a checkpoint does not hold the slots below its cut one by one. Who follows and had not come as
+// far reads them from the bucket: what others had shown is there for all who read that era (I7).
+func TestEra_WhoLagsBehindItsCheckpointReadsTheRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, meta := memory.New(), embedded.Open()
+		a := join(t, store, meta)
+		p := a.topicAt(t, "t", 1)[0]
+		b := join(t, store, meta)
+		for range 5 {
+			a.write(t, store, p)
+		}
+		if err := b.CatchUp(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		h := a.checkpoint(t, store, map[topic.JournalID]topic.Slot{a.Journal(): a.slot})
+		stopA, _ := a.running(t, a.Index)
+		stopB, _ := b.running(t, b.Index)
+		for range 100 {
+			time.Sleep(100 * time.Millisecond)
+			if a.Era() > 0 && b.Era() > 0 {
+				break
+			}
+		}
+		newest, _ := a.State().NewestEra()
+		if newest.Checkpoint != h.Control || a.Era() == 0 {
+			t.Fatalf("era %+v, want one from the checkpoint at %d", newest, h.Control)
+		}
+		inStep(t, meta, a.Engine, a.next)
+		segments, err := meta.Segments(t.Context(), pinOf(newest), []metadata.Cursor{{Journal: a.Journal()}}, 100)
+		if err != nil || len(segments) != 0 {
+			t.Errorf("the era holds %d slots, %v, want none", len(segments), err)
+		}
+		if err := b.SyncIndex(t.Context(), time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		if end := b.sees(p); end != 5 {
+			t.Errorf("%s is seen to %d, want 5", p, end)
+		}
+		stopA()
+		stopB()
+	})
+}
+
+// What an era is recovered from is chosen before it is named, and can be read then: a damaged head is passed over.
+func TestEra_DamagedCheckpointIsNotNamed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memory.New()
+		older, newer := history(t, store)
+		for _, c := range []struct {
+			store objectstore.Store
+			want  topic.Slot
+		}{
+			{damaged{store, newer.Name().Key(), nil}, older.Control},
+			{damaged{damaged{store, newer.Name().Key(), nil}, older.Name().Key(), nil}, 0},
+			{store, newer.Control},
+		} {
+			e, _, _ := looks(t, c.store)
+			runID, replicationID, err := embedded.Open().Identity(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			before, _ := e.State().NewestEra()
+			if err := e.nameEra(t.Context(), control.Era{Number: before.Number + 1, RunID: runID, ReplicationID: replicationID}); err != nil {
+				t.Fatal(err)
+			}
+			if newest, _ := e.State().NewestEra(); newest.Number != before.Number+1 || newest.Checkpoint != c.want {
+				t.Errorf("%+v is named, want one from %d", newest, c.want)
+			}
+		}
+	})
 }
