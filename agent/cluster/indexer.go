@@ -312,7 +312,7 @@ func (e *Engine) indexOwn(ctx context.Context, pin metadata.Pin, next topic.Slot
 		segments, known := e.index.from(next, indexBatch)
 		if !known {
 			var err error
-			to := min(next+indexBatch, e.index.counted())
+			to := min(batchEnd(next), e.index.counted())
 			if segments, err = e.readSegments(ctx, e.journal, next, to); err != nil {
 				return next, err
 			}
@@ -334,7 +334,7 @@ func (e *Engine) indexOwn(ctx context.Context, pin metadata.Pin, next topic.Slot
 // worked, if there is one, each time it got on.
 func (e *Engine) indexAll(ctx context.Context, pin metadata.Pin, j topic.JournalID, next, end topic.Slot, worked func() error) (topic.Slot, error) {
 	for next < end {
-		segments, err := e.readSegments(ctx, j, next, min(next+indexBatch, end))
+		segments, err := e.readSegments(ctx, j, next, min(batchEnd(next), end))
 		if err != nil {
 			return next, err
 		}
@@ -442,6 +442,10 @@ func (e *Engine) contradicted(ctx context.Context, s metadata.Segment, o metadat
 	}
 	return fmt.Errorf("slot %d of journal %s is %s: %w", s.Slot, s.Journal, o, errRebuild)
 }
+
+// batchEnd gives where to end what is read ahead from a slot on: where a summary does, so that one footer tells of all of
+// it. An era that is loaded from a checkpoint begins anywhere between two.
+func batchEnd(next topic.Slot) topic.Slot { return next - next%segment.SummaryEvery + segment.SummaryEvery }
 
 func (e *Engine) readSegments(ctx context.Context, j topic.JournalID, from, to topic.Slot) ([]metadata.Segment, error) {
 	var out []metadata.Segment
