@@ -85,6 +85,13 @@ func (e *Engine) pin(ctx context.Context) (metadata.Pin, error) {
 				return metadata.Pin{}, errors.Join(rest(ctx, min(wait, retryIndex)), fmt.Errorf("era %d must wait %v: %w", newest.Number+1, wait.Round(time.Second), errPaused))
 			}
 		}
+		// The control log may have taken long to read. An identity that Redis has lost meanwhile must not be named behind the
+		// one that it has now: that one's era would not be the newest any more, and nobody could work there (R2).
+		if now, nowReplication, err := e.meta.Identity(ctx); err != nil {
+			return metadata.Pin{}, err
+		} else if now != runID || nowReplication != replicationID {
+			continue
+		}
 		// R1: an identity never named before is named at once.
 		if err := e.nameEra(ctx, control.Era{Number: newest.Number + 1, RunID: runID, ReplicationID: replicationID}); err != nil {
 			return metadata.Pin{}, err
@@ -317,6 +324,7 @@ type builder struct {
 	waits  map[topic.JournalID]time.Time // since when journals are waited for to re-attach
 	told   time.Time                     // when progress was told last
 	index  patience                      // for how long nobody indexed anything
+	beats  map[topic.JournalID]uint64    // heartbeats when nobody indexed anything any more
 }
 
 // round looks at the era once and does what there is to do. It says whether the era is open.
@@ -422,6 +430,11 @@ func (b *builder) missing(ctx context.Context, s *control.State, whole bool) (bo
 	}
 	mine := status.Journals[b.engine.journal]
 	still, patient := b.index.stood(sum), 2*b.engine.cfg.Lease
+	if still == 0 {
+		if b.beats, err = b.engine.meta.Counters(ctx, b.pin); err != nil {
+			return false, err
+		}
+	}
 	switch {
 	case len(short) == 0 && mine.Next >= mine.Counted && whole:
 		return false, nil
@@ -429,12 +442,35 @@ func (b *builder) missing(ctx context.Context, s *control.State, whole bool) (bo
 		return true, b.progress(ctx)()
 	case still >= patient && len(short) > 0:
 		b.index = patience{}
-		b.engine.out.unjoined.Store(&short)
-		return true, b.seal(ctx, short, "stands still")
+		guilty, err := b.guilty(ctx, short)
+		if err != nil {
+			return false, err
+		}
+		b.engine.out.unjoined.Store(&guilty)
+		return true, b.seal(ctx, guilty, "stands still")
 	case still > behindMost:
 		return true, fmt.Errorf("era %d cannot be completed: %w", b.pin.Era, errRebuild)
 	}
 	return true, nil
+}
+
+// guilty gives those of the journals that hold the build up which are to be sealed: those that do not beat any more. One
+// that beats may only wait for the slots of such a one; where all beat, one is sealed, and the others have their time again.
+func (b *builder) guilty(ctx context.Context, short []topic.JournalID) ([]topic.JournalID, error) {
+	now, err := b.engine.meta.Counters(ctx, b.pin)
+	if err != nil {
+		return nil, err
+	}
+	var dead []topic.JournalID
+	for _, j := range short {
+		if now[j] == b.beats[j] {
+			dead = append(dead, j)
+		}
+	}
+	if len(dead) == 0 {
+		return short[:1], nil
+	}
+	return dead, nil
 }
 
 // seal takes over journals that hold a build up.

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -219,6 +220,57 @@ func TestEra_FailoverDuringTheBuild(t *testing.T) {
 		}
 		if n := len(p.openOnes()); n != 2 {
 			t.Errorf("%d journals are open", n)
+		}
+	})
+}
+
+// Redis fails over twice while an agent waits for the bucket: what it saw in between must not be named behind the era of
+// the Redis that is there now, or nobody could work with that one.
+func TestEra_IdentityThatIsGoneIsNotNamed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, embedded.Open())
+		a, b := p.join(), p.join()
+		p.settled("the first era", 20*time.Second, together(1, a, b))
+		between := embedded.Open()
+		a.bucket.open(false)
+		b.link.cut(true)
+		a.link.lead(between)
+		time.Sleep(2 * time.Second) // a knows what Redis is there, and reads the control log
+		p.redis = embedded.Open()
+		a.link.lead(p.redis)
+		b.link.lead(p.redis)
+		b.link.cut(false)
+		time.Sleep(2 * time.Second) // b names the second era
+		a.bucket.open(true)
+		p.settled("the second era", 10*time.Second, together(2, a, b))
+		if n := p.eras(); n != 2 {
+			t.Errorf("%d eras", n)
+		}
+	})
+}
+
+// Of those that hold a build up only who does not beat any more is sealed: the others may wait for its slots. Where all
+// beat, it is one at a time.
+func TestEra_OnlyWhoDoesNotBeatIsSealed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, embedded.Open())
+		a, b, c := p.join(), p.join(), p.join()
+		p.settled("the first era", 20*time.Second, together(1, a, b, c))
+		c.kill()
+		pin := pinOf(mustEra(t, a))
+		beats, err := p.redis.Counters(t.Context(), pin)
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Second)
+		builds := builder{engine: a.Engine, pin: pin, beats: beats}
+		for _, x := range []struct{ short, want []topic.JournalID }{
+			{[]topic.JournalID{b.Journal(), c.Journal()}, []topic.JournalID{c.Journal()}},
+			{[]topic.JournalID{b.Journal(), a.Journal()}, []topic.JournalID{b.Journal()}},
+		} {
+			if got, err := builds.guilty(t.Context(), x.short); err != nil || !slices.Equal(got, x.want) {
+				t.Errorf("of %v: %v, %v, want %v", x.short, got, err, x.want)
+			}
 		}
 	})
 }
