@@ -261,6 +261,9 @@ func (p program) run(ctx context.Context, pl plan, disks string) *total {
 						return
 					}
 					if t.add(s); pl.tell != nil {
+						if len(s.Wrong) > 0 { // a long run that is ended from outside must not keep it to itself
+							fmt.Printf("VIOLATION seed %d: %s\n", s.Seed, s.Wrong[0])
+						}
 						pl.tell(t)
 					}
 					if pl.twice {
