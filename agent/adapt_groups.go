@@ -112,6 +112,10 @@ func (s *session) groupConfig() group.Config {
 	c.RetentionCheck = ms("offsets.retention.check.interval.ms")
 	c.MaxMetadataBytes = int(v.Int64("offset.metadata.max.bytes"))
 	c.MaxGroupSize = min(c.MaxGroupSize, int(v.Int64("group.max.size")))
+	c.TopicExists = func(name string) bool { // a commit was for a topic whose record lies before the one that assigned the group here
+		_, ok := s.cluster.State().TopicByName(name)
+		return ok
+	}
 	return c
 }
 

@@ -23,6 +23,11 @@ type Config struct {
 	MaxOffsets     int // committed offsets of one group
 	MaxRecordBytes int // of a group's record: members, subscriptions and assignments together
 	MaxQueue       int // requests that wait for one partition; more wait outside, with their context
+
+	// TopicExists says whether there is a topic of that name: what was committed for one that was deleted while nobody
+	// coordinated the group is deleted when the group is loaded. It knows every topic that anybody committed for. nil:
+	// all exist.
+	TopicExists func(name string) bool
 }
 
 // Defaults gives Kafka's defaults. Kafka does not limit MaxGroupSize, MaxGroups and MaxOffsets.

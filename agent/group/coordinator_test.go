@@ -497,6 +497,36 @@ func TestTopicsDeleted_WhileLoadingIsNotForgotten(t *testing.T) {
 	})
 }
 
+// The topic went while nobody had the group loaded, and with it nobody who would have been told.
+func TestTopicsDeleted_WhileNobodyHasThemLoaded(t *testing.T) {
+	start(t, func(t *testing.T, c *Coordinator, log *fakeLog) {
+		log.set(func(f *fakeLog) { f.auto = true })
+		wait(t, c.Commit(t.Context(), commitOf(1)))
+		p := c.PartitionFor("g")
+		exists := true
+		c.cfg.TopicExists = func(name string) bool { return exists && name == "t" }
+		for _, want := range []topic.Offset{1, -1} {
+			c.Unload(p)
+			exists = want == 1
+			if err := c.Load(t.Context(), p, 2); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			if got := fetched(t, c); got != want {
+				t.Errorf("fetched %d, want %d", got, want)
+			}
+		}
+		exists = true // a topic of the same name: the log says that nothing is committed for it
+		c.Unload(p)
+		if err := c.Load(t.Context(), p, 3); err != nil {
+			t.Fatal(err)
+		}
+		if got := fetched(t, c); got != -1 {
+			t.Errorf("fetched %d of the topic that was deleted", got)
+		}
+	})
+}
+
 func TestList_AllLoadedPartitions(t *testing.T) {
 	start(t, func(t *testing.T, c *Coordinator, log *fakeLog) {
 		log.set(func(f *fakeLog) { f.auto = true })

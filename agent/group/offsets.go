@@ -2,6 +2,7 @@ package group
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"time"
 
@@ -266,6 +267,23 @@ func (m *Machine) TopicsDeleted(now time.Time, names []string) Decision {
 	m.begin(now)
 	m.deleteOffsetsWhere(func(_ *group, p TopicPartition, _ *offsetsrecord.Offset) bool { return slices.Contains(names, p.Topic) })
 	return m.end()
+}
+
+// topicsGone lists the topics that have committed offsets and exist no longer.
+func (m *Machine) topicsGone() []string {
+	if m.cfg.TopicExists == nil {
+		return nil
+	}
+	gone := make(map[string]bool)
+	for _, t := range m.offsets {
+		for p := range t.entries {
+			if _, asked := gone[p.Topic]; !asked {
+				gone[p.Topic] = !m.cfg.TopicExists(p.Topic)
+			}
+		}
+	}
+	maps.DeleteFunc(gone, func(_ string, gone bool) bool { return !gone })
+	return sortedKeys(gone)
 }
 
 // deleteOffsetsWhere admits the deletion of offsets, in a fixed order.

@@ -102,6 +102,9 @@ func (s *shard) read(from topic.Offset, records []Record) (*life, error) {
 	}
 	s.c.copies.Loaded(s.partition, next)
 	l.apply(l.machine.Loaded(time.Now()))
+	if gone := l.machine.topicsGone(); len(gone) > 0 {
+		l.apply(l.machine.TopicsDeleted(time.Now(), gone))
+	}
 	s.begin(l)
 	if next > 0 {
 		s.c.slog.Info("groups loaded", slog.Int("partition", int(s.partition)), slog.Int("groups", len(l.machine.groups)),
