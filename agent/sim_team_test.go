@@ -35,6 +35,7 @@ type simTeam struct {
 	generations map[int32]*simGeneration
 	highest     int32     // generation in which a member was given its assignment
 	stirred     time.Time // when somebody last asked to join or to leave, or was told how that went
+	stirring    int       // of those who asked and were not told yet
 	acked       [simTeamParts]simMark
 	tried       [simTeamParts]simMark
 }
@@ -156,7 +157,7 @@ var errNoAnswer = errors.New("no answer")
 func (c *simMember) join(ctx context.Context) bool {
 	t := c.team
 	var told group.JoinReply
-	t.stir()
+	answered := t.stir()
 	_, err := c.ask(ctx, simJoinAnswer, func(ctx context.Context, s *session) error {
 		r, err := s.groups.Join(ctx, group.JoinRequest{
 			Group: t.group, MemberID: c.id, InstanceID: c.instance, ClientID: c.client, ClientHost: "/",
@@ -167,7 +168,7 @@ func (c *simMember) join(ctx context.Context) bool {
 		told = r
 		return either(err, r.Err)
 	})
-	t.stir()
+	answered()
 	switch {
 	case errors.Is(err, group.ErrMemberIDRequired):
 		c.id = told.MemberID
@@ -311,13 +312,13 @@ func (c *simMember) resume(ctx context.Context) bool {
 
 func (c *simMember) leave(ctx context.Context) {
 	t := c.team
-	t.stir()
+	answered := t.stir()
 	who := group.LeavingMember{MemberID: c.id, InstanceID: c.instance}
 	_, _ = c.ask(ctx, simTimeout, func(ctx context.Context, s *session) error {
 		r, err := s.groups.Leave(ctx, group.LeaveRequest{Group: t.group, Members: []group.LeavingMember{who}}).Wait(ctx)
 		return either(err, r.Err)
 	})
-	t.stir()
+	answered()
 	c.joined, c.id = false, ""
 	rest(ctx, c.r, 10*time.Second)
 }
@@ -366,11 +367,18 @@ func either(a, b error) error {
 	return b
 }
 
-// stir notes that somebody asks to join or leave now.
-func (t *simTeam) stir() {
+// stir notes that somebody asks to join or leave now. told is for when that is answered or given up.
+func (t *simTeam) stir() (told func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.stirred = time.Now()
+	t.stirring++
+	return func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.stirred = time.Now()
+		t.stirring--
+	}
 }
 
 func (t *simTeam) known() int32 {
@@ -476,7 +484,7 @@ func (t *simTeam) judge(c *simMember, by *session, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	g := t.generations[c.generation]
-	if c.generation < t.highest || g.settled.IsZero() || t.stirred.After(g.settled) {
+	if c.generation < t.highest || g.settled.IsZero() || t.stirred.After(g.settled) || t.stirring > 0 {
 		return
 	}
 	since, before := t.p.assigned(by, t.group)
