@@ -34,7 +34,7 @@ type simTeam struct {
 	mu          sync.Mutex // guards all below
 	generations map[int32]*simGeneration
 	highest     int32     // generation in which a member was given its assignment
-	stirred     time.Time // when somebody last asked to join or to leave, or was told how that went
+	stirred     time.Time // when somebody last asked to join or to leave, left, or was told that he did not join
 	stirring    int       // of those who asked and were not told yet
 	acked       [simTeamParts]simMark
 	tried       [simTeamParts]simMark
@@ -46,6 +46,7 @@ type simGeneration struct {
 	members int             // as its leader was told
 	synced  map[string]bool // by client: a static member may come back under another id
 	owners  [simTeamParts]string
+	formed  time.Time // when the first of its members was told that it joined
 	settled time.Time // when the last of its members had its assignment
 }
 
@@ -168,7 +169,10 @@ func (c *simMember) join(ctx context.Context) bool {
 		told = r
 		return either(err, r.Err)
 	})
-	answered()
+	if err != nil {
+		told.Generation = 0
+	}
+	answered(told.Generation)
 	switch {
 	case errors.Is(err, group.ErrMemberIDRequired):
 		c.id = told.MemberID
@@ -318,7 +322,7 @@ func (c *simMember) leave(ctx context.Context) {
 		r, err := s.groups.Leave(ctx, group.LeaveRequest{Group: t.group, Members: []group.LeavingMember{who}}).Wait(ctx)
 		return either(err, r.Err)
 	})
-	answered()
+	answered(0)
 	c.joined, c.id = false, ""
 	rest(ctx, c.r, 10*time.Second)
 }
@@ -367,18 +371,35 @@ func either(a, b error) error {
 	return b
 }
 
-// stir notes that somebody asks to join or leave now. told is for when that is answered or given up.
-func (t *simTeam) stir() (told func()) {
+// stir notes that somebody asks to join or leave now. told is for when that is answered or given up: with the generation
+// that he joined, or 0.
+func (t *simTeam) stir() (told func(generation int32)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.stirred = time.Now()
 	t.stirring++
-	return func() {
+	return func(generation int32) {
 		t.mu.Lock()
 		defer t.mu.Unlock()
-		t.stirred = time.Now()
 		t.stirring--
+		if generation == 0 {
+			t.stirred = time.Now()
+			return
+		}
+		if g := t.of(generation); g.formed.IsZero() {
+			g.formed = time.Now()
+		}
 	}
+}
+
+// of gives what is known of a generation. The lock is held.
+func (t *simTeam) of(generation int32) *simGeneration {
+	g := t.generations[generation]
+	if g == nil {
+		g = &simGeneration{synced: make(map[string]bool)}
+		t.generations[generation] = g
+	}
+	return g
 }
 
 func (t *simTeam) known() int32 {
@@ -398,11 +419,7 @@ func (t *simTeam) given(c *simMember, by *session, sent time.Time, least int32, 
 		t.p.wrong("%s is given generation %d of %s, which was at %d", c.client, n, t.group, least)
 	}
 	t.highest = max(t.highest, n)
-	g := t.generations[n]
-	if g == nil {
-		g = &simGeneration{synced: make(map[string]bool)}
-		t.generations[n] = g
-	}
+	g := t.of(n)
 	g.synced[c.client] = true
 	words := strings.Fields(text)
 	if len(words) < 2 {
@@ -484,7 +501,7 @@ func (t *simTeam) judge(c *simMember, by *session, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	g := t.generations[c.generation]
-	if c.generation < t.highest || g.settled.IsZero() || t.stirred.After(g.settled) || t.stirring > 0 {
+	if c.generation < t.highest || g.settled.IsZero() || t.stirred.After(g.formed) || t.stirring > 0 {
 		return
 	}
 	since, before := t.p.assigned(by, t.group)
