@@ -445,7 +445,9 @@ func (e *Engine) contradicted(ctx context.Context, s metadata.Segment, o metadat
 
 // batchEnd gives where to end what is read ahead from a slot on: where a summary does, so that one footer tells of all of
 // it. An era that is loaded from a checkpoint begins anywhere between two.
-func batchEnd(next topic.Slot) topic.Slot { return next - next%segment.SummaryEvery + segment.SummaryEvery }
+func batchEnd(next topic.Slot) topic.Slot {
+	return next - next%segment.SummaryEvery + segment.SummaryEvery
+}
 
 func (e *Engine) readSegments(ctx context.Context, j topic.JournalID, from, to topic.Slot) ([]metadata.Segment, error) {
 	var out []metadata.Segment

@@ -27,8 +27,8 @@ type clusterView struct {
 	Era     *eraView    `json:"era,omitempty"`   // the newest, if one was ever named
 	Redis   *redisView  `json:"redis,omitempty"` // if one was asked
 	Since   sinceView   `json:"since_checkpoint"`
-	Agents  []agentView `json:"agents"`          // by node id
-	Topics  []topicView `json:"topics"`          // by name
+	Agents  []agentView `json:"agents"` // by node id
+	Topics  []topicView `json:"topics"` // by name
 
 	state *control.State
 }
