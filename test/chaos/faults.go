@@ -83,18 +83,23 @@ func (d *damage) between(from, to time.Duration) time.Duration {
 	return from + time.Duration(d.rng.Int64N(int64(to-from)))
 }
 
-// agent draws a member that runs.
+// agentsBack is how long after the other fault of a pair killed all agents one of them runs again.
+const agentsBack = 20 * time.Second
+
+// agent draws a member that runs, and waits for one if none does.
 func (d *damage) agent() (*pool.Agent, error) {
-	var up []*pool.Agent
-	for _, a := range d.pool.Members() {
-		if a.Up() {
-			up = append(up, a)
+	for began := time.Now(); time.Since(began) < agentsBack; time.Sleep(100 * time.Millisecond) {
+		var up []*pool.Agent
+		for _, a := range d.pool.Members() {
+			if a.Up() {
+				up = append(up, a)
+			}
+		}
+		if len(up) > 0 {
+			return up[d.rng.IntN(len(up))], nil
 		}
 	}
-	if len(up) == 0 {
-		return nil, fmt.Errorf("no agent runs")
-	}
-	return up[d.rng.IntN(len(up))], nil
+	return nil, fmt.Errorf("no agent runs for %v", agentsBack)
 }
 
 // some draws one member, or all of them as often.
