@@ -266,11 +266,27 @@ func waitEmpty(t *testing.T, a admin, group string) {
 	t.Fatalf("the group is not empty: %s", answer)
 }
 
+// Records are deleted up to an offset, which is the earliest one from then on; there must be records up to it.
+func TestAdmin_DeletesRecords(t *testing.T) {
+	a := javaAdmin(t)
+	a.ask(Job{Op: "createTopic", Topic: "kept", Args: settings("partitions", 1)}, nil)
+	a.refused(Job{Op: "deleteRecords", Topic: "kept"}, "OffsetOutOfRangeException")
+	records := messages(3, 1)
+	a.Produce(Job{Bootstrap: a.addr, Topic: "kept", Records: records})
+	for range 2 { // the second time nothing is left to do
+		a.ask(Job{Op: "deleteRecords", Topic: "kept"}, nil)
+		var found map[string][2]int64
+		a.ask(Job{Op: "listOffsets", Topic: "kept"}, &found)
+		want := map[string][2]int64{"earliest": {1, -1}, "latest": {3, -1}, "max": {2, records[2].Timestamp}}
+		if diff := gocmp.Diff(want, found); diff != "" {
+			t.Fatalf("offsets of a topic whose first record was deleted:\n%s", diff)
+		}
+	}
+}
+
 // What is not there says so at once, by a name that Java's users know.
 func TestAdmin_WhatIsNotThereSaysSo(t *testing.T) {
 	a := javaAdmin(t)
-	a.ask(Job{Op: "createTopic", Topic: "kept", Args: settings()}, nil)
-	a.refused(Job{Op: "deleteRecords", Topic: "kept"}, "UnsupportedVersionException")
 	started := time.Now()
 	err := a.try(Job{Op: "transaction", Config: settings("transactional.id", "payments")}, nil)
 	if !contains(err, "transactions") || !contains(err, "not supported") {
