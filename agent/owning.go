@@ -14,7 +14,7 @@ import (
 
 const (
 	retryGain = time.Second // before what a partition needs is loaded again
-	gainAhead = 128         // partitions whose state is loaded at once
+	gainAhead = 4096        // partitions whose state is loaded at once: they share what is read for it
 )
 
 // owning takes partitions over that other journals had: what they need is loaded off the control path, and only then

@@ -318,10 +318,11 @@ func (e *Engine) advance(ctx context.Context, p topic.Partition, s *sequence.Sta
 	if err := e.advanceDeleted(ctx, p, s, from, first); err != nil {
 		return err
 	}
-	wanted := make(map[at]bool, len(extents))
-	for _, x := range extents {
-		wanted[at{x.Journal, x.Slot}] = true
-	}
+	return e.pass(ctx, p, s, from, to)
+}
+
+// readParts tells fn what parts of journals say, in their order; some are read ahead.
+func (e *Engine) readParts(ctx context.Context, reads []part, fn func(topic.JournalID, segment.SlotExtents)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	type result struct {
 		read footers
@@ -334,7 +335,6 @@ func (e *Engine) advance(ctx context.Context, p topic.Partition, s *sequence.Sta
 			<-c
 		}
 	}()
-	reads := e.stretches(extents)
 	for len(reads) > 0 || len(ahead) > 0 {
 		for len(reads) > 0 && len(ahead) < gainAhead {
 			c, r := make(chan result, 1), reads[0]
@@ -350,14 +350,7 @@ func (e *Engine) advance(ctx context.Context, p topic.Partition, s *sequence.Sta
 			return r.err
 		}
 		for _, slot := range r.read.slots {
-			if !wanted[at{r.read.journal, slot.Slot}] {
-				continue
-			}
-			for _, d := range slot.Producers {
-				if d.Partition == p && d.Base >= from && d.Next <= to {
-					s.Apply(d)
-				}
-			}
+			fn(r.read.journal, slot)
 		}
 	}
 	return nil
@@ -410,6 +403,8 @@ type footers struct {
 type reader struct {
 	cache *cache.Cache[part, footers]
 	turns chan struct{} // holds one for each read under way
+
+	passes passes
 }
 
 func (r *reader) init() {

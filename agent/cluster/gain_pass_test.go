@@ -1,0 +1,144 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/odradek/odradek/metadata/embedded"
+	"github.com/odradek/odradek/objectstore"
+	"github.com/odradek/odradek/objectstore/faulty"
+	"github.com/odradek/odradek/objectstore/memory"
+	"github.com/odradek/odradek/topic"
+
+	"github.com/odradek/odradek/agent/cache"
+)
+
+// takenOver gives an agent that owns partitions of a sealed journal of 150 slots, each of which has an extent of every
+// partition; nothing but the footers tells of their producers, and no footer stays in memory.
+func takenOver(t *testing.T, store objectstore.Store, partitions int) (*owner, []topic.Partition) {
+	t.Helper()
+	meta := embedded.Open()
+	a := join(t, store, meta)
+	b := join(t, store, meta)
+	if err := a.CatchUp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ps := a.topicAt(t, "orders", partitions)
+	pin := openEra(t, meta, a, b)
+	for range slotsTaken {
+		a.write(t, store, ps...)
+	}
+	a.publish(t, pin, slotsTaken)
+	if err := b.SyncIndex(t.Context(), time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	a.sealedBy(t, store, b)
+	b.reader.cache = cache.New[part, footers](1)
+	return b, ps
+}
+
+const (
+	slotsTaken     = 150
+	footersOfTaken = 2 + slotsTaken - 128
+)
+
+// Partitions that are taken over at the same time share what is read of the footers: who comes first reads for itself,
+// all others together.
+func TestGained_ManyShareOneReading(t *testing.T) {
+	store := faulty.New(memory.New(), nil)
+	b, ps := takenOver(t, store, 200)
+	before := footerReadsOf(store)
+	var all sync.WaitGroup
+	for _, p := range ps {
+		all.Go(func() {
+			if taken := b.gains(t, p); !isAt(&taken.Producers, p, slotsTaken) {
+				t.Errorf("%s: the producers are not those of the log", p)
+			}
+		})
+	}
+	all.Wait()
+	if n := footerReadsOf(store) - before; n > 10*footersOfTaken {
+		t.Errorf("%d footers read for %d partitions, one reading takes %d", n, len(ps), footersOfTaken)
+	}
+}
+
+// Who makes a pass for others may go away in the middle of it: one of them makes it again.
+func TestGained_WhoReadsForOthersGoesAway(t *testing.T) {
+	store := &turnstile{Store: memory.New()}
+	b, ps := takenOver(t, store, 3)
+	store.reading, store.goOn = make(chan struct{}, 100), make(chan struct{})
+	gain := func(ctx context.Context, p topic.Partition) (Taken, error) {
+		a, _ := b.State().Owner(p)
+		return b.Gained(ctx, a)
+	}
+	ctx, leave := context.WithCancel(t.Context())
+	gone := make(chan error)
+	go func() {
+		_, err := gain(ctx, ps[0])
+		gone <- err
+	}()
+	<-store.reading
+	var others sync.WaitGroup
+	for _, p := range ps[1:] {
+		others.Go(func() {
+			if taken, err := gain(t.Context(), p); err != nil || !isAt(&taken.Producers, p, slotsTaken) {
+				t.Errorf("%s: the producers are not those of the log: %v", p, err)
+			}
+		})
+	}
+	for queued := 0; queued < len(ps)-1; {
+		b.reader.passes.mu.Lock()
+		queued = len(b.reader.passes.queue)
+		b.reader.passes.mu.Unlock()
+		time.Sleep(time.Millisecond)
+	}
+	leave()
+	close(store.goOn)
+	if err := <-gone; !errors.Is(err, context.Canceled) {
+		t.Errorf("who left got %v", err)
+	}
+	others.Wait()
+	b.reader.passes.mu.Lock()
+	defer b.reader.passes.mu.Unlock()
+	if q := &b.reader.passes; q.running || len(q.queue) > 0 {
+		t.Errorf("after all that: running %v, %d wait", q.running, len(q.queue))
+	}
+}
+
+// An assignment that is over may wait beside the one that followed it: each has a pass of its own.
+func TestGather_TakesAPartitionOnce(t *testing.T) {
+	store := memory.New()
+	b, ps := takenOver(t, store, 2)
+	q := &b.reader.passes
+	wants := []*want{
+		{partition: ps[0], from: 0, to: 10}, {partition: ps[1], from: 0, to: 10}, {partition: ps[0], from: 0, to: 20},
+	}
+	q.queue = append(q.queue, wants...)
+	if some := b.gather(q); len(some) != 2 || some[0] != wants[0] || some[1] != wants[1] {
+		t.Errorf("first pass: %v", some)
+	}
+	if some := b.gather(q); len(some) != 1 || some[0] != wants[2] || len(some[0].extents) != 20 {
+		t.Errorf("second pass: %v", some)
+	}
+}
+
+// turnstile is a store whose reads of ranges wait once reading is set.
+type turnstile struct {
+	objectstore.Store
+	reading, goOn chan struct{}
+}
+
+func (g *turnstile) GetRange(ctx context.Context, key string, offset, length int64) ([]byte, error) {
+	if g.reading != nil {
+		g.reading <- struct{}{}
+		select {
+		case <-g.goOn:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+	return g.Store.GetRange(ctx, key, offset, length)
+}
