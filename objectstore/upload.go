@@ -1,0 +1,59 @@
+package objectstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Sizes of an upload's parts.
+const (
+	// MinPart is the least size of every part but the last. S3 asks for 5 MiB.
+	MinPart = 16 << 20
+	// PartSize is the size of the parts that CreateLarge sends, and the size up to which it makes one Create. Most
+	// requests are paid for by number, and this is the size of a slot.
+	PartSize = 64 << 20
+	// MaxParts is how many parts an upload has at most, as in S3.
+	MaxParts = 10_000
+)
+
+var (
+	// ErrNoUploads says that a store is no Uploader, or wraps one that is none.
+	ErrNoUploads = errors.New("the store takes no uploads")
+	// ErrUploadGone says that the upload was aborted, and that there is no object under its key: begin anew.
+	ErrUploadGone = errors.New("upload gone")
+)
+
+// Uploader is a Store that takes objects too large for one body in parts. Every Store of this module is one; see
+// Uploads. Safe for concurrent use.
+type Uploader interface {
+	// Upload begins an object. Nothing is under the key until it is completed. After an error there may be an upload
+	// nobody knows of, which AbortStale ends.
+	Upload(ctx context.Context, key string) (Upload, error)
+	// AbortStale ends the uploads of keys that start with prefix and were begun before a moment of the store's clock, and
+	// says how many. Whoever still works on one of them meets ErrUploadGone, or an error. With an error some may have been ended.
+	// A store may not list all of them, as MinIO: it ends them by itself after a day.
+	AbortStale(ctx context.Context, prefix string, before time.Time) (int, error)
+}
+
+// Upload is an object being made of parts. For one goroutine.
+type Upload interface {
+	// Append adds the next part: of at least MinPart bytes, but for the last, and at most 5 GiB. After an error nothing was
+	// added, and the same part may be appended again. The body's slices are only read, and not kept after the return.
+	Append(ctx context.Context, part Body) error
+	// Complete makes the parts one object if and only if the key does not exist. Nil means durable; ErrExists that there is
+	// an object under the key, which is this very one if an earlier Complete returned an error; ErrUploadGone that there is
+	// none and will be none. After any other error it is unknown whether the object was created, and Complete may be called again.
+	Complete(ctx context.Context) error
+	// Abort gives the parts up. After Complete returned nil it does nothing. An upload that is gone is no error.
+	Abort(ctx context.Context) error
+}
+
+// Uploads gives s as an Uploader, or ErrNoUploads.
+func Uploads(s Store) (Uploader, error) {
+	if u, ok := s.(Uploader); ok {
+		return u, nil
+	}
+	return nil, fmt.Errorf("%w: %T", ErrNoUploads, s)
+}
