@@ -193,7 +193,7 @@ func TestDecode_NewerBuildsRecordIsUnknown(t *testing.T) {
 		value uint16
 		says  string
 	}{
-		{typeAt, 999, "TYPE_999"}, {typeAt, uint16(typeManifest), "MANIFEST"}, {typeAt, 0, "TYPE_0"},
+		{typeAt, 999, "TYPE_999"}, {typeAt, uint16(typeSnapshot), "SNAPSHOT"}, {typeAt, 0, "TYPE_0"},
 		{versionAt, 2, "version 2"}, {versionAt, 0, "version 0"},
 	} {
 		bent := bytes.Clone(golden)

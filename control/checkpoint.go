@@ -26,7 +26,7 @@ type JournalNext struct {
 
 // Checkpoint says that the checkpoint ID was written, which stands at control number Control and holds the slots
 // below Next of every journal. It holds if Control is below its own number and above that of every checkpoint in the
-// state, Previous is the newest verified one, and every journal that it names was open at Control and got further than
+// state and not below what was swept, Previous is the newest verified one, and every journal that it names was open at Control and got further than
 // in Previous. It counts once a VERIFIED follows (G1).
 type Checkpoint struct {
 	Control  topic.Slot
@@ -71,6 +71,8 @@ func (r Checkpoint) judge(s *State) string {
 		return "checkpoint without id or control number"
 	case r.Control >= s.next:
 		return fmt.Sprintf("checkpoint at %d, which is not applied yet", r.Control)
+	case r.Control < s.swept: // it may name compacted objects that are deleted by now (G5)
+		return fmt.Sprintf("checkpoint at %d, swept below %d", r.Control, s.swept)
 	}
 	for _, c := range s.checkpoints {
 		switch {

@@ -35,18 +35,18 @@ const (
 	TypeJournalSealed Type = 21
 	TypeAssign        Type = 22
 	TypeTrim          Type = 23
+	TypeManifest      Type = 24
 	TypeDrain         Type = 25
 	TypeMove          Type = 26
 	TypeProducerIDs   Type = 30
 	TypeEra           Type = 40
 	TypeCheckpoint    Type = 41
+	TypeSweep         Type = 42
 	TypeVerified      Type = 47
 )
 
 // Numbers that are spoken for, unknown to this build: Decode answers ErrUnknownRecord.
 const (
-	typeManifest Type = 24
-	typeSweep    Type = 42
 	typeSnapshot Type = 43
 	typeFork     Type = 44
 	typeUnpin    Type = 45
@@ -79,15 +79,15 @@ var kinds = map[Type]kind{
 	TypeJournalSealed: {"JOURNAL_SEALED", []func(*reader) Record{decodeJournalSealed}},
 	TypeAssign:        {"ASSIGN", []func(*reader) Record{decodeAssign}},
 	TypeTrim:          {"TRIM", []func(*reader) Record{decodeTrim}},
+	TypeManifest:      {"MANIFEST", []func(*reader) Record{decodeManifest}},
 	TypeDrain:         {"DRAIN", []func(*reader) Record{decodeDrain}},
 	TypeMove:          {"MOVE", []func(*reader) Record{decodeMove}},
 	TypeProducerIDs:   {"PRODUCER_IDS", []func(*reader) Record{decodeProducerIDs}},
 	TypeEra:           {"ERA", []func(*reader) Record{decodeEra}},
 	TypeCheckpoint:    {"CHECKPOINT", []func(*reader) Record{decodeCheckpoint}},
+	TypeSweep:         {"SWEEP", []func(*reader) Record{decodeSweep}},
 	TypeVerified:      {"VERIFIED", []func(*reader) Record{decodeVerified}},
 
-	typeManifest: {name: "MANIFEST"},
-	typeSweep:    {name: "SWEEP"},
 	typeSnapshot: {name: "SNAPSHOT"},
 	typeFork:     {name: "FORK"},
 	typeUnpin:    {name: "UNPIN"},

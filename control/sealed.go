@@ -2,6 +2,7 @@ package control
 
 import (
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 
@@ -47,8 +48,8 @@ func (r JournalSealed) encode(w *writer) {
 		table.add(p.ToJournal)
 	}
 	table.encode(w)
-	w.uint(uint64(countRuns(r.Parts)))
-	for run := range runs(r.Parts) {
+	w.uint(uint64(countTopics(r.Parts)))
+	for run := range byTopic(r.Parts) {
 		w.id(run[0].Partition.Topic)
 		w.uint(uint64(len(run)))
 		for _, p := range run {
@@ -117,7 +118,7 @@ func (r JournalSealed) apply(s *State) {
 	j.owns, j.count = newTree[topic.ID, []int32](compareTopics), 0
 	s.journals = s.journals.put(j.ID, j)
 	s.open = s.open.drop(j.ID)
-	for run := range runs(r.Parts) {
+	for run := range byTopic(r.Parts) {
 		t := s.editTopic(run[0].Partition.Topic)
 		t.parts = slices.Clone(t.parts)
 		gained := map[topic.JournalID][]int32{}
@@ -131,12 +132,17 @@ func (r JournalSealed) apply(s *State) {
 	}
 }
 
-// runs cuts parts where the topic changes.
-func runs(parts []Reassigned) func(yield func([]Reassigned) bool) {
-	return func(yield func([]Reassigned) bool) {
+// ofPartition is a part of a record that is about one partition.
+type ofPartition interface{ partition() topic.Partition }
+
+func (p Reassigned) partition() topic.Partition { return p.Partition }
+
+// byTopic cuts parts where the topic changes.
+func byTopic[P ofPartition](parts []P) iter.Seq[[]P] {
+	return func(yield func([]P) bool) {
 		for len(parts) > 0 {
 			n := 1
-			for n < len(parts) && parts[n].Partition.Topic == parts[0].Partition.Topic {
+			for n < len(parts) && parts[n].partition().Topic == parts[0].partition().Topic {
 				n++
 			}
 			if !yield(parts[:n]) {
@@ -147,9 +153,9 @@ func runs(parts []Reassigned) func(yield func([]Reassigned) bool) {
 	}
 }
 
-func countRuns(parts []Reassigned) int {
+func countTopics[P ofPartition](parts []P) int {
 	n := 0
-	for range runs(parts) {
+	for range byTopic(parts) {
 		n++
 	}
 	return n

@@ -39,6 +39,10 @@ type State struct {
 	eraOf          tree[string, int32]             // identity -> number of the newest era that named it
 	checkpoints    []CheckpointInfo                // by Control, those that are kept; never appended to in place
 	partitions     int
+
+	compactions tree[topic.Partition, Compaction] // of the partitions that ever were compacted
+	objects     tree[topic.Object, ObjectInfo]    // that have current runs
+	swept       topic.Slot                        // of the last SWEEP
 }
 
 // New gives the state before control/0.
@@ -52,6 +56,9 @@ func New() *State {
 		open:       newTree[topic.JournalID, struct{}](compareJournals),
 		eraOf:      newTree[string, int32](strings.Compare),
 		nextNodeID: 1,
+
+		compactions: newTree[topic.Partition, Compaction](comparePartitions),
+		objects:     newTree[topic.Object, ObjectInfo](topic.Object.Compare),
 	}
 }
 

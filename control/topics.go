@@ -170,6 +170,7 @@ func (r TopicDelete) apply(s *State) {
 	for id := range owners {
 		s.loseTopic(id, t.ID)
 	}
+	s.dropCompactions(t)
 	s.partitions -= len(t.parts)
 	s.topics = s.topics.drop(t.ID)
 	s.names = s.names.drop(topic.FoldName(t.Name))

@@ -20,7 +20,24 @@ type writer struct{ b []byte }
 func (w *writer) id(id [16]byte)    { w.b = append(w.b, id[:]...) }
 func (w *writer) uint(v uint64)     { w.b = binary.AppendUvarint(w.b, v) }
 func (w *writer) string(s string)   { w.uint(uint64(len(s))); w.b = append(w.b, s...) }
+func (w *writer) int(v int64)       { w.b = binary.AppendVarint(w.b, v) }
 func (w *writer) slot(s topic.Slot) { w.uint(uint64(s)) }
+func (w *writer) crc(v uint32)      { w.b = binary.BigEndian.AppendUint32(w.b, v) }
+
+func (w *writer) object(o topic.Object) {
+	w.slot(o.Planned)
+	w.id(o.ID)
+}
+
+// run writes what a manifest and a snapshot say alike of a run; before is the one written before it.
+func (w *writer) run(r, before topic.Run) {
+	w.uint(uint64(r.Level))
+	w.uint(uint64(r.Length))
+	w.uint(uint64(r.Table))
+	w.crc(r.CRC32C)
+	w.uint(r.RawLength)
+	w.int(r.MaxTimestamp - before.MaxTimestamp)
+}
 
 func (w *writer) bool(v bool) {
 	if v {
@@ -105,6 +122,37 @@ func (r *reader) uint(limit uint64) uint64 {
 	return v
 }
 
+// int reads a signed number.
+func (r *reader) int() int64 {
+	v, n := binary.Varint(r.b)
+	if n <= 0 {
+		r.fail("number cut or too long")
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *reader) crc() uint32 {
+	if b := r.take(4); len(b) == 4 {
+		return binary.BigEndian.Uint32(b)
+	}
+	return 0
+}
+
+func (r *reader) object() topic.Object { return topic.Object{Planned: r.slot(), ID: r.id()} }
+
+// run reads what writer.run wrote. No run is of level 0.
+func (r *reader) run(run *topic.Run, before topic.Run) {
+	run.Level = uint8(r.uint(math.MaxUint8))
+	run.Length, run.Table = uint32(r.uint(math.MaxUint32)), uint32(r.uint(math.MaxUint32))
+	run.CRC32C, run.RawLength = r.crc(), r.uint(math.MaxUint64)
+	run.MaxTimestamp = before.MaxTimestamp + r.int()
+	if run.Level == 0 {
+		r.fail("run of level 0")
+	}
+}
+
 func (r *reader) int32() int32     { return int32(r.uint(math.MaxInt32)) }
 func (r *reader) int64() int64     { return int64(r.uint(math.MaxInt64)) }
 func (r *reader) slot() topic.Slot { return topic.Slot(r.uint(math.MaxUint64)) }
@@ -168,31 +216,46 @@ func (r *reader) journals() []topic.JournalID {
 	return ids
 }
 
-// journalTable names each journal of a record once, so that a partition costs a byte and not 16.
-type journalTable struct {
-	ids   []topic.JournalID
-	place map[topic.JournalID]uint64
+// table names each journal or object of a record once, so that a partition costs a byte and not 16.
+type table[T comparable] struct {
+	list  []T
+	place map[T]uint64
 }
 
 func newJournalTable(ids []topic.JournalID) journalTable {
-	t := journalTable{place: map[topic.JournalID]uint64{}}
+	t := journalTable{table[topic.JournalID]{place: map[topic.JournalID]uint64{}}}
 	for _, id := range ids {
 		t.add(id)
 	}
 	return t
 }
 
-func (t *journalTable) add(id topic.JournalID) {
-	if _, ok := t.place[id]; !ok {
-		t.place[id] = uint64(len(t.ids))
-		t.ids = append(t.ids, id)
+func (t *table[T]) add(v T) {
+	if _, ok := t.place[v]; !ok {
+		t.place[v] = uint64(len(t.list))
+		t.list = append(t.list, v)
 	}
 }
 
+type journalTable struct{ table[topic.JournalID] }
+
 func (t *journalTable) encode(w *writer) {
-	w.uint(uint64(len(t.ids)))
-	for _, id := range t.ids {
+	w.uint(uint64(len(t.list)))
+	for _, id := range t.list {
 		w.id(id)
+	}
+}
+
+type objectTable struct{ table[topic.Object] }
+
+func newObjectTable() objectTable {
+	return objectTable{table[topic.Object]{place: map[topic.Object]uint64{}}}
+}
+
+func (t *objectTable) encode(w *writer) {
+	w.uint(uint64(len(t.list)))
+	for _, o := range t.list {
+		w.object(o)
 	}
 }
 
@@ -204,14 +267,29 @@ func (r *reader) journalTable() []topic.JournalID {
 	return ids
 }
 
+func (r *reader) objectTable() []topic.Object {
+	var list []topic.Object
+	for range r.each(17) {
+		list = append(list, r.object())
+	}
+	return list
+}
+
 func (r *reader) tableEntry(table []topic.JournalID) topic.JournalID {
+	return entry(r, "journal", table)
+}
+
+func (r *reader) objectEntry(table []topic.Object) topic.Object { return entry(r, "object", table) }
+
+// entry reads a place in a table.
+func entry[T any](r *reader, noun string, table []T) (v T) {
 	i := r.uint(math.MaxInt32)
 	if r.err != nil {
-		return topic.JournalID{}
+		return v
 	}
 	if i >= uint64(len(table)) {
-		r.fail("journal %d of a table of %d", i, len(table))
-		return topic.JournalID{}
+		r.fail("%s %d of a table of %d", noun, i, len(table))
+		return v
 	}
 	return table[i]
 }
