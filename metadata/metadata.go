@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"time"
 
 	"github.com/odradek/odradek/topic"
 )
@@ -45,6 +46,23 @@ type Store interface {
 	Doorbell
 	Copies
 	io.Closer
+}
+
+// Timed is a store with a clock of its own. It is a hint for what goes by time, such as retention (G3).
+type Timed interface {
+	// Time gives the time by the store's clock. Errors: ErrUnavailable.
+	Time(ctx context.Context) (time.Time, error)
+}
+
+// ErrNoTime says that a store has no clock but that of this process.
+var ErrNoTime = errors.New("metadata store has no clock of its own")
+
+// Time asks a store for its time; ErrNoTime if it tells none.
+func Time(ctx context.Context, s Store) (time.Time, error) {
+	if t, ok := s.(Timed); ok {
+		return t.Time(ctx)
+	}
+	return time.Time{}, ErrNoTime
 }
 
 // Index is the copy of the index: which slots of which journals count and what they hold.

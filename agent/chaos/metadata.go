@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"context"
+	"time"
 
 	"github.com/odradek/odradek/metadata"
 	"github.com/odradek/odradek/topic"
@@ -74,3 +75,6 @@ func (m *meta) Get(ctx context.Context, pin metadata.Pin, kind metadata.CopyKind
 	})
 	return out, err
 }
+
+// Time implements metadata.Timed.
+func (m *meta) Time(ctx context.Context) (time.Time, error) { return metadata.Time(ctx, m.Store) }

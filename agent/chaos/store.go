@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"strings"
+	"time"
 
 	"github.com/odradek/odradek/control"
 	"github.com/odradek/odradek/objectstore"
@@ -103,3 +104,6 @@ func (i *Injector) slot(payload []byte) []string {
 	}
 	return out
 }
+
+// Date implements objectstore.Dated.
+func (s *store) Date(ctx context.Context) (time.Time, error) { return objectstore.Date(ctx, s.Store) }

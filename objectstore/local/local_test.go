@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/odradek/odradek/objectstore"
 	"github.com/odradek/odradek/objectstore/local"
@@ -35,6 +36,8 @@ func (d twoDoors) Create(ctx context.Context, key string, body objectstore.Body)
 	}
 	return d.Store.Create(ctx, key, body)
 }
+
+func (d twoDoors) Date(ctx context.Context) (time.Time, error) { return objectstore.Date(ctx, d.other) }
 
 func TestConformance_TwoStoresOnOneDirectory(t *testing.T) {
 	objectstoretest.Run(t, func(t *testing.T) objectstore.Store {

@@ -32,6 +32,7 @@ type Config struct {
 type Store struct {
 	once   minio.Core // sends every request once
 	reads  minio.Core // sends again what the library holds to be worth it
+	dates  objectstore.AnswerDates
 	bucket string
 	prefix string // empty or ending in a slash
 }
@@ -60,7 +61,7 @@ func Open(c Config) (*Store, error) {
 	})
 	for core, attempts := range map[*minio.Core]int{&s.once: 1, &s.reads: readAttempts} {
 		client, err := minio.New(c.Endpoint, &minio.Options{
-			Creds: creds, Secure: c.Secure, Region: c.Region, Transport: transport, MaxRetries: attempts,
+			Creds: creds, Secure: c.Secure, Region: c.Region, Transport: s.dates.Transport(transport), MaxRetries: attempts,
 			BucketLookup: minio.BucketLookupPath,
 		})
 		if err != nil {

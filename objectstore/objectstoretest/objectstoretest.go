@@ -29,6 +29,7 @@ func Run(t *testing.T, open func(t *testing.T) objectstore.Store) {
 		{"GetRange_Inside", rangeInside},
 		{"GetRange_Outside", rangeOutside},
 		{"Head_SizeAndAge", headSizeAndAge},
+		{"Date_IsThatOfWhatIsMadeNow", dateOfNow},
 		{"List_OrderAndPrefix", listOrderAndPrefix},
 		{"List_ManyPages", listManyPages},
 		{"List_StopsWithTheCallersError", listStops},

@@ -30,6 +30,7 @@ type Config struct {
 // Store is a bucket in S3. Safe for concurrent use.
 type Store struct {
 	client *s3.Client
+	dates  *objectstore.AnswerDates
 	bucket string
 	prefix string // empty or ending in a slash
 }
@@ -48,14 +49,15 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		}
 		prefix = c.Prefix + "/"
 	}
-	client, err := newClient(ctx, c)
+	dates := new(objectstore.AnswerDates)
+	client, err := newClient(ctx, c, dates)
 	if err != nil {
 		return nil, err
 	}
-	return &Store{client: client, bucket: c.Bucket, prefix: prefix}, nil
+	return &Store{client: client, dates: dates, bucket: c.Bucket, prefix: prefix}, nil
 }
 
-func newClient(ctx context.Context, c Config) (*s3.Client, error) {
+func newClient(ctx context.Context, c Config, dates *objectstore.AnswerDates) (*s3.Client, error) {
 	// The SDK's own client, because it also reads AWS_CA_BUNDLE.
 	transport := awshttp.NewBuildableClient().WithTransportOptions(objectstore.TuneTransport)
 	load := []func(*config.LoadOptions) error{config.WithHTTPClient(transport)}
@@ -76,6 +78,7 @@ func newClient(ctx context.Context, c Config) (*s3.Client, error) {
 		if c.Endpoint != "" {
 			o.BaseEndpoint = aws.String(c.Endpoint)
 		}
+		o.HTTPClient = dating{o.HTTPClient, dates}
 		o.UsePathStyle = c.PathStyle
 		o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
 		o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired

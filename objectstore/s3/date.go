@@ -1,0 +1,29 @@
+package s3
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/odradek/odradek/objectstore"
+)
+
+// Date implements objectstore.Dated: what the newest answer said.
+func (s *Store) Date(ctx context.Context) (time.Time, error) { return s.dates.Date(ctx) }
+
+// dating passes requests on and takes note of the time in their answers.
+type dating struct {
+	aws.HTTPClient
+	dates *objectstore.AnswerDates
+}
+
+// Do implements aws.HTTPClient.
+func (d dating) Do(r *http.Request) (*http.Response, error) {
+	answer, err := d.HTTPClient.Do(r)
+	if err == nil {
+		d.dates.Answered(answer.Header)
+	}
+	return answer, err
+}
