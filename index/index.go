@@ -21,10 +21,11 @@ var (
 	ErrStart = errors.New("log start behind the end")
 )
 
-// Entry is an extent and the journal's slot whose object holds it.
+// Entry is an extent and the object that holds it: a journal's slot, or a compacted object.
 type Entry struct {
 	Journal      topic.JournalID
 	Slot         topic.Slot
+	Object       topic.Object // of an extent that lies in a compacted object, which no Index holds; zero: Journal and Slot say which
 	Epoch        topic.Epoch
 	Base, Next   topic.Offset // [Base, Next)
 	Position     uint32       // in the object
@@ -42,7 +43,14 @@ func NewEntry(journal topic.JournalID, slot topic.Slot, e segment.Extent) Entry 
 	}
 }
 
-// Extent gives back what NewEntry was given.
+// NewRunEntry makes the Entry of an extent in a compacted object.
+func NewRunEntry(o topic.Object, e segment.Extent) Entry {
+	n := NewEntry(topic.JournalID{}, 0, e)
+	n.Object = o
+	return n
+}
+
+// Extent gives back what NewEntry or NewRunEntry was given.
 func (e Entry) Extent(p topic.Partition) segment.Extent {
 	return segment.Extent{
 		Partition: p, Epoch: e.Epoch, Base: e.Base, Next: e.Next, Position: e.Position,
@@ -68,7 +76,7 @@ func New() *Index {
 }
 
 // Add puts an extent behind the partition's end; a partition not known begins at 0. An extent that is there already, or
-// wholly before the log start, is no error. Errors: ErrGap, ErrOverlap.
+// wholly before the log start or the end of what is compacted, is no error. Errors: ErrGap, ErrOverlap.
 func (x *Index) Add(p topic.Partition, e Entry) error {
 	r := x.rows[p]
 	known, err := x.judge(p, r, e)
@@ -111,7 +119,7 @@ func (x *Index) AddSegment(f *segment.Footer) error {
 func (x *Index) judge(p topic.Partition, r *row, e Entry) (known bool, err error) {
 	var start, end topic.Offset
 	if r != nil {
-		start, end = r.start, r.end
+		start, end = r.first(), r.end
 	}
 	switch {
 	case e.Next <= e.Base || e.Base > end:
@@ -137,23 +145,23 @@ func (x *Index) number(j topic.JournalID) uint32 {
 	return n
 }
 
-// Find gives the extent that holds offset; false if offset is not in [Start, End).
+// Find gives the extent that holds offset; false if offset is not in [Start, End), or lies in a run.
 func (x *Index) Find(p topic.Partition, offset topic.Offset) (Entry, bool) {
 	r := x.rows[p]
-	if r == nil || offset < r.start || offset >= r.end {
+	if r == nil || offset < r.first() || offset >= r.end {
 		return Entry{}, false
 	}
 	return x.entry(r, r.find(offset)), true
 }
 
-// From yields the extents from the one that holds offset to the last; from the first if offset is before Start.
+// From yields the extents from the one that holds offset to the last; from the first if offset is before it.
 func (x *Index) From(p topic.Partition, offset topic.Offset) iter.Seq[Entry] {
 	return func(yield func(Entry) bool) {
 		r := x.rows[p]
-		if r == nil || max(offset, r.start) >= r.end {
+		if r == nil || max(offset, r.first()) >= r.end {
 			return
 		}
-		for i := r.find(max(offset, r.start)); i < len(r.extents); i++ {
+		for i := r.find(max(offset, r.first())); i < len(r.extents); i++ {
 			if !yield(x.entry(r, i)) {
 				return
 			}
@@ -186,7 +194,7 @@ func (x *Index) Newest(p topic.Partition) (Entry, bool) {
 	return x.entry(r, r.firstSince(r.extents[len(r.extents)-1].newest)), true
 }
 
-// Start is the log start: the least offset that is found. 0 for a partition not known.
+// Start is the log start: the least offset that can be read. 0 for a partition not known.
 func (x *Index) Start(p topic.Partition) topic.Offset {
 	if r := x.rows[p]; r != nil {
 		return r.start
@@ -194,7 +202,7 @@ func (x *Index) Start(p topic.Partition) topic.Offset {
 	return 0
 }
 
-// End is the offset behind the last extent. 0 for a partition not known.
+// End is the offset behind the last extent, or the last run. 0 for a partition not known.
 func (x *Index) End(p topic.Partition) topic.Offset {
 	if r := x.rows[p]; r != nil {
 		return r.end
@@ -266,7 +274,7 @@ func (x *Index) Partitions() iter.Seq[topic.Partition] {
 	}
 }
 
-// Len is the number of extents of a partition.
+// Len is the number of extents of a partition, runs not counted.
 func (x *Index) Len(p topic.Partition) int {
 	if r := x.rows[p]; r != nil {
 		return len(r.extents)
@@ -289,9 +297,14 @@ func (x *Index) entry(r *row, i int) Entry {
 // row is the extents of one partition.
 type row struct {
 	start, end topic.Offset // start <= end; no extent lies wholly before start
+	compacted  topic.Offset // where runs end; compacted <= end, and no extent lies wholly before it
+	runs       []topic.Run  // in offset order, shared; those wholly before start are passed over
 	extents    []extent     // each begins where the one before ends; the last ends at end
 	gone       int          // extents cut off whose memory the slice still holds
 }
+
+// first is the least offset that an extent is asked for.
+func (r *row) first() topic.Offset { return max(r.start, r.compacted) }
 
 // extent is an Entry in 56 bytes: its next is the following one's base.
 type extent struct {
@@ -322,7 +335,7 @@ func (r *row) append(e Entry, journal uint32) {
 	r.end = e.Next
 }
 
-// find gives the number of the extent that holds offset, which lies in [start, end).
+// find gives the number of the extent that holds offset, which lies in [first(), end).
 func (r *row) find(offset topic.Offset) int {
 	return sort.Search(len(r.extents), func(i int) bool { return r.extents[i].base > offset }) - 1
 }
@@ -332,13 +345,19 @@ func (r *row) firstSince(ms int64) int {
 	return sort.Search(len(r.extents), func(i int) bool { return r.extents[i].newest >= ms })
 }
 
-// cut raises the log start. The running maxima are made anew as far as they came from extents that are gone.
+// cut raises the log start.
 func (r *row) cut(start topic.Offset) {
-	first := len(r.extents)
-	if start < r.end {
-		first = r.find(start)
-	}
 	r.start = start
+	r.trim()
+}
+
+// trim lets go of the extents wholly before first(). The running maxima are made anew as far as they came from extents
+// that are gone.
+func (r *row) trim() {
+	first := len(r.extents)
+	if at := r.first(); at < r.end {
+		first = r.find(at)
+	}
 	r.extents = r.extents[first:]
 	if r.gone += first; r.gone > len(r.extents) {
 		r.extents, r.gone = slices.Clone(r.extents), 0

@@ -256,6 +256,10 @@ func (e *Engine) plan(p Part, limit int, force bool) ([]index.Entry, Result) {
 	if p.Offset == res.HighWatermark || (limit <= 0 && !force) {
 		return nil, res
 	}
+	if p.Offset < e.index.Compacted(p.Partition) {
+		res.Err = fmt.Errorf("%s at %d lies in a run: %w", p.Partition, p.Offset, ErrStorage)
+		return nil, res
+	}
 	var entries []index.Entry
 	size := 0
 	for x := range e.index.From(p.Partition, p.Offset) {

@@ -145,6 +145,21 @@ func (e *Engine) Restore(p topic.Partition, start topic.Offset, entries []index.
 	return nil
 }
 
+// SetRuns says what of a partition lies in compacted objects, as control state has it: the log begins at start at least, and
+// runs hold all of it up to end. They are read from now on in place of the slots' extents below end, which are the same
+// bytes (I5); who waits is woken if the partition's end rose. runs are kept and must not change. What was said before and
+// ended higher stays.
+func (e *Engine) SetRuns(p topic.Partition, start, end topic.Offset, runs []topic.Run) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if _, gone := e.deleted[p.Topic]; gone {
+		return
+	}
+	if e.index.SetRuns(p, start, end, runs) {
+		e.notify(p)
+	}
+}
+
 // AddTail is Add for a slot that this agent wrote, whose batches it still has in memory.
 func (e *Engine) AddTail(journal topic.JournalID, slot segment.SlotExtents, runs []segment.Run) error {
 	for i, r := range runs {
