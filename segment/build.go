@@ -52,10 +52,12 @@ func Build(f Footer, runs []Run, codec Codec) (*Object, error) {
 	return o, nil
 }
 
-// writer is the state of one Build.
+// writer is the state of one Build, and of an ObjectWriter's extent.
 type writer struct {
 	object  *Object
 	codec   Codec
+	start   int64                 // where in the object it begins
+	holes   bool                  // whether offsets may lack batches
 	scratch *[packedBlockRaw]byte // where batches of one block meet before they are packed; nil until needed
 	blocks  []Block               // of the extent being written
 	open    openBlock
@@ -81,7 +83,7 @@ func (w *writer) free() {
 }
 
 func (w *writer) write(f Footer, runs []Run) error {
-	w.whole(appendHeader(make([]byte, 0, headerSize)))
+	w.whole(appendVersion([]byte(headerMagic)))
 	f.Extents = make([]Extent, 0, len(runs))
 	for i := range runs {
 		e, err := w.extent(&runs[i])
@@ -102,7 +104,7 @@ func (w *writer) write(f Footer, runs []Run) error {
 	if size > MaxPayload || len(footer) > MaxFooter {
 		return fmt.Errorf("%w: %d bytes with a footer of %d", ErrTooLarge, size, len(footer))
 	}
-	w.whole(appendTail(footer, size))
+	w.whole(appendTail(footer, size, tailMagic))
 	w.object.Footer = f
 	return nil
 }
@@ -136,8 +138,8 @@ func (w *writer) extent(run *Run) (Extent, error) {
 	for _, b := range w.blocks {
 		w.object.CRC32C = joinCRC(w.object.CRC32C, b.CRC32C, int64(b.Stored))
 	}
-	if w.object.Size > MaxPayload || raw > MaxRaw {
-		return Extent{}, fmt.Errorf("%w: %d bytes so far, %d of them raw in this run", ErrTooLarge, w.object.Size, raw)
+	if size := w.object.Size - w.start; size > MaxPayload || raw > MaxRaw {
+		return Extent{}, fmt.Errorf("%w: %d bytes so far, %d of them raw in this run", ErrTooLarge, size, raw)
 	}
 	return Extent{
 		Partition: run.Partition, Epoch: run.Epoch, Base: run.Base, Next: run.Next,
@@ -147,7 +149,8 @@ func (w *writer) extent(run *Run) (Extent, error) {
 }
 
 // batches puts the batches of run into blocks and gives their newest timestamp and their bytes. It verifies that they
-// follow one another from run.Base to run.Next: a hole would be an offset that no reader finds (I5).
+// follow one another from run.Base to run.Next: a hole would be an offset that no reader finds (I5), unless holes are what
+// the format allows.
 func (w *writer) batches(run *Run) (newest int64, raw int, err error) {
 	next := run.Base
 	newest = -1
@@ -159,7 +162,7 @@ func (w *writer) batches(run *Run) (newest int64, raw int, err error) {
 				return 0, 0, fmt.Errorf("%w: %w", ErrInvalid, err)
 			case info.Size > len(b)-at:
 				return 0, 0, fmt.Errorf("%w: batch of %d bytes, have %d", ErrInvalid, info.Size, len(b)-at)
-			case info.BaseOffset != next || info.LastOffsetDelta < 0:
+			case info.BaseOffset < next || info.BaseOffset > next && !w.holes || info.LastOffsetDelta < 0:
 				return 0, 0, fmt.Errorf("%w: batch [%d,%d), want base %d", ErrInvalid, info.BaseOffset, info.Next(), next)
 			case info.LeaderEpoch != run.Epoch:
 				return 0, 0, fmt.Errorf("%w: batch of epoch %d, want %d", ErrInvalid, info.LeaderEpoch, run.Epoch)
@@ -172,7 +175,7 @@ func (w *writer) batches(run *Run) (newest int64, raw int, err error) {
 		}
 	}
 	w.close()
-	if next != run.Next || raw == 0 {
+	if next > run.Next || next < run.Next && !w.holes || raw == 0 {
 		return 0, 0, fmt.Errorf("%w: batches end at %d, want %d", ErrInvalid, next, run.Next)
 	}
 	return newest, raw, nil

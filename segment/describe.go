@@ -9,7 +9,7 @@ import (
 // Row is one part of a payload, for people. Rows follow one another in the payload without a gap.
 type Row struct {
 	Position, Length int64
-	What             string          // "header", "table", "block", "footer", "tail"
+	What             string          // "header", "table", "block", "run table", "footer", "tail"
 	Extent           int             // number of the extent that a table or block belongs to, else -1
 	Partition        topic.Partition // of that extent
 	Base, Next       topic.Offset    // of a table: the extent's; of a block: [its first batch, the next block's first)
@@ -37,27 +37,35 @@ func Describe(payload []byte) ([]Row, error) {
 	rows := []Row{{Length: headerSize, What: "header", Extent: -1}}
 	end := int64(headerSize)
 	for i, e := range f.Extents {
-		blocks, err := ReadTable(e, payload[e.Position:e.Position+e.Length])
-		if err != nil {
-			return rows, fmt.Errorf("extent %d: %w", i, err)
-		}
-		rows = append(rows, Row{
-			Position: int64(e.Position), Length: int64(blocks[0].Position - e.Position), What: "table", Extent: i,
-			Partition: e.Partition, Base: e.Base, Next: e.Next, Raw: int64(e.RawLength),
-		})
-		for n, b := range blocks {
-			next := e.Next
-			if n+1 < len(blocks) {
-				next = blocks[n+1].First
-			}
-			rows = append(rows, Row{
-				Position: int64(b.Position), Length: int64(b.Stored), What: "block", Extent: i, Partition: e.Partition,
-				Base: b.First, Next: next, Codec: b.Codec, Continued: b.Continued, Raw: int64(b.Raw),
-			})
+		if rows, err = describeExtent(rows, i, e, payload[e.Position:e.Position+e.Length]); err != nil {
+			return rows, err
 		}
 		end = int64(e.Position) + int64(e.Length)
 	}
 	return append(rows,
 		Row{Position: end, Length: size - TailSize - end, What: "footer", Extent: -1},
 		Row{Position: size - TailSize, Length: TailSize, What: "tail", Extent: -1}), nil
+}
+
+// describeExtent adds the table and the blocks of extent number i.
+func describeExtent(rows []Row, i int, e Extent, stored []byte) ([]Row, error) {
+	blocks, err := ReadTable(e, stored)
+	if err != nil {
+		return rows, fmt.Errorf("extent %d: %w", i, err)
+	}
+	rows = append(rows, Row{
+		Position: int64(e.Position), Length: int64(blocks[0].Position - e.Position), What: "table", Extent: i,
+		Partition: e.Partition, Base: e.Base, Next: e.Next, Raw: int64(e.RawLength),
+	})
+	for n, b := range blocks {
+		next := e.Next
+		if n+1 < len(blocks) {
+			next = blocks[n+1].First
+		}
+		rows = append(rows, Row{
+			Position: int64(b.Position), Length: int64(b.Stored), What: "block", Extent: i, Partition: e.Partition,
+			Base: b.First, Next: next, Codec: b.Codec, Continued: b.Continued, Raw: int64(b.Raw),
+		})
+	}
+	return rows, nil
 }

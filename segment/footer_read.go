@@ -23,7 +23,7 @@ const (
 // ReadFooter reads the footer from tail, the last bytes of a payload of payloadSize bytes; 64 KiB of it are enough for
 // nearly every payload. Errors: *ShortError if tail does not reach back to the footer's start, ErrCorrupt, ErrVersion.
 func ReadFooter(tail []byte, payloadSize int64) (Footer, error) {
-	b, err := openTail(tail, payloadSize)
+	b, err := openTail(tail, payloadSize, tailMagic, MaxPayload)
 	if err != nil {
 		return Footer{}, err
 	}

@@ -163,31 +163,32 @@ func (f *Footer) At(journal topic.JournalID, slot topic.Slot) error {
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-func appendHeader(b []byte) []byte {
-	return binary.BigEndian.AppendUint16(append(b, headerMagic...), Version)
-}
+func checksum(b []byte) uint32 { return crc32.Checksum(b, castagnoli) }
 
-// appendTail closes a payload of size bytes, tail included, whose footer is all of b.
-func appendTail(b []byte, size int64) []byte {
+// appendVersion makes a header of its magic.
+func appendVersion(magic []byte) []byte { return binary.BigEndian.AppendUint16(magic, Version) }
+
+// appendTail closes a payload or object of size bytes, tail included, whose footer is all of b.
+func appendTail(b []byte, size int64, magic string) []byte {
 	n := len(b)
 	b = binary.BigEndian.AppendUint64(b, uint64(size))
 	b = binary.BigEndian.AppendUint32(b, uint32(n))
 	b = binary.BigEndian.AppendUint32(b, Version)
 	b = binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
-	return append(b, tailMagic...)
+	return append(b, magic...)
 }
 
-// openTail gives the footer's bytes from end, the last bytes of a payload of size bytes.
-func openTail(end []byte, size int64) ([]byte, error) {
-	if size > MaxPayload || size < headerSize+TailSize {
+// openTail gives the footer's bytes from end, the last bytes of a payload of size bytes, at most limit.
+func openTail(end []byte, size int64, magic string, limit int64) ([]byte, error) {
+	if size > limit || size < headerSize+TailSize {
 		return nil, fmt.Errorf("%w: payload of %d bytes", ErrCorrupt, size)
 	}
 	if len(end) < TailSize {
 		return nil, &ShortError{Need: TailSize}
 	}
 	t := end[len(end)-TailSize:]
-	if have := string(t[20:]); have != tailMagic {
-		return nil, fmt.Errorf("%w: tail magic %q, want %q", ErrCorrupt, have, tailMagic)
+	if have := string(t[20:]); have != magic {
+		return nil, fmt.Errorf("%w: tail magic %q, want %q", ErrCorrupt, have, magic)
 	}
 	if v := binary.BigEndian.Uint32(t[12:]); v != Version {
 		return nil, fmt.Errorf("%w: %d, this build reads %d", ErrVersion, v, Version)

@@ -100,7 +100,7 @@ func seedGoldens(f *testing.F, cut func(payload []byte, footer Footer) [][]byte)
 
 func FuzzReadFooter(f *testing.F) {
 	seedGoldens(f, func(payload []byte, _ Footer) [][]byte {
-		body, err := openTail(payload, int64(len(payload)))
+		body, err := openTail(payload, int64(len(payload)), tailMagic, MaxPayload)
 		if err != nil {
 			f.Fatal(err)
 		}

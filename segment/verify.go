@@ -18,7 +18,7 @@ func VerifyEach(payload []byte, each func(Extent, recordbatch.Info)) (Footer, er
 		return Footer{}, err
 	}
 	var all []error
-	if have, want := payload[:headerSize], appendHeader(nil); string(have) != string(want) {
+	if have, want := payload[:headerSize], appendVersion([]byte(headerMagic)); string(have) != string(want) {
 		all = append(all, fmt.Errorf("%w: header %x, want %x", ErrCorrupt, have, want))
 	}
 	for i, e := range f.Extents {
