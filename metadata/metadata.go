@@ -75,13 +75,16 @@ type Index interface {
 	Index(ctx context.Context, pin Pin, control topic.Slot, segments []Segment) ([]Outcome, error)
 	// Segments reads the open era at one moment: for each cursor up to limit segments from its slot on, cursor after
 	// cursor, in slot order. It returns fewer than limit only where there are no more. Slots below those that the
-	// era was loaded with are not there: the first segment of a journal may have a higher slot than asked for.
+	// era was loaded with, and those that were dropped, are not there: the first segment of a journal may have a higher
+	// slot than asked for. Of a journal that was indexed in this era there is always the newest one.
 	Segments(ctx context.Context, pin Pin, from []Cursor, limit int) ([]Segment, error)
 	// Ends returns log start and log end of partitions in the open era, in the order asked.
 	Ends(ctx context.Context, pin Pin, partitions []topic.Partition) ([]End, error)
 	// Apply tells the index what control records mean for it: effects[i] are those of number first+i, most often
 	// none. It takes effect whole, and only if the number last applied is first-1; else it
-	// changes nothing and returns that number with ErrOutOfTurn, or with nil if all of it was applied before.
+	// changes nothing and returns that number with ErrOutOfTurn, or with nil if all of it was applied before. Where
+	// SegmentsDropped is among the effects it blocks for more round trips, each of which gives a bounded amount of memory
+	// back; what an error keeps it from giving back goes with a later SegmentsDropped of the same journal.
 	Apply(ctx context.Context, pin Pin, first topic.Slot, effects [][]Effect) (applied topic.Slot, err error)
 	// Applied returns the number of the last control record applied in the era, which may be one being built.
 	Applied(ctx context.Context, pin Pin) (topic.Slot, error)

@@ -66,7 +66,7 @@ type End struct {
 }
 
 // Effect is what a control record means for the index: one of JournalOpened, JournalSealed, PartitionAdded,
-// PartitionDropped and LogStartMoved. A record with another meaning has no effect here.
+// PartitionDropped, LogStartMoved and SegmentsDropped. A record with another meaning has no effect here.
 type Effect interface{ effect() }
 
 // JournalOpened lets the index take the journal's slots from First on: 0, or what a checkpoint names.
@@ -97,11 +97,21 @@ type LogStartMoved struct {
 	Start     topic.Offset
 }
 
+// SegmentsDropped says that the segments of a journal below slot Below are not asked for any more: who needs them reads
+// a checkpoint and the bucket. Of the segments that are there the newest one stays, so that a reader who asks from below
+// finds out that some are missing; next, ends and log starts stay as they are. Nothing happens if the journal is unknown,
+// or more was dropped before.
+type SegmentsDropped struct {
+	Journal topic.JournalID
+	Below   topic.Slot
+}
+
 func (JournalOpened) effect()    {}
 func (JournalSealed) effect()    {}
 func (PartitionAdded) effect()   {}
 func (PartitionDropped) effect() {}
 func (LogStartMoved) effect()    {}
+func (SegmentsDropped) effect()  {}
 
 // EraStatus is what a store holds of one era, at one moment.
 type EraStatus struct {

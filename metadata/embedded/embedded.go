@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"maps"
+	"slices"
 	"sync"
 
 	"github.com/odradek/odradek/metadata"
@@ -39,7 +40,18 @@ type era struct {
 type journal struct {
 	status metadata.JournalStatus
 	first  topic.Slot
+	floor  topic.Slot // segments below were dropped, but for the newest one
 	log    []metadata.Segment
+}
+
+// drop forgets the segments below floor, but for the newest one.
+func (j *journal) drop(below topic.Slot) {
+	j.floor = max(j.floor, below)
+	if j.status.Next == j.first || j.floor <= j.first {
+		return
+	}
+	gone := min(j.floor, j.status.Next-1) - j.first
+	j.log, j.first = slices.Clone(j.log[gone:]), j.first+gone
 }
 
 type span struct{ start, next topic.Offset }

@@ -75,6 +75,7 @@ func (e *era) index(segment metadata.Segment, control topic.Slot, open bool) met
 	segment.Extents, segment.LogStarts = slices.Clone(segment.Extents), slices.Clone(segment.LogStarts)
 	j.log = append(j.log, segment)
 	j.status.Next++
+	j.drop(j.floor)
 	return metadata.Indexed
 }
 
@@ -175,6 +176,10 @@ func (e *era) do(effects []metadata.Effect) {
 			delete(e.ends, x.Partition)
 		case metadata.LogStartMoved:
 			e.raise(metadata.LogStart(x))
+		case metadata.SegmentsDropped:
+			if j := e.journals[x.Journal]; j != nil && j.status.Opened {
+				j.drop(x.Below)
+			}
 		}
 	}
 }

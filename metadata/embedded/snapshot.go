@@ -58,7 +58,7 @@ func cloneEras(eras map[uint64]*era) map[uint64]*era {
 			copies: make(map[copySet]map[string]metadata.Copy, len(e.copies)),
 		}
 		for id, j := range e.journals {
-			c.journals[id] = &journal{status: j.status, first: j.first, log: slices.Clip(j.log)} // entries never change
+			c.journals[id] = &journal{status: j.status, first: j.first, floor: j.floor, log: slices.Clip(j.log)} // entries never change
 		}
 		for set, of := range e.copies {
 			c.copies[set] = maps.Clone(of)

@@ -143,6 +143,54 @@ var indexStories = []story{
 		b.must("segments of nothing", err)
 		b.same("segments of nothing", len(got), 0)
 	}},
+	{"DroppedSegmentsAreNotThereButTheNewest", func(b *bench) {
+		pin := b.opened()
+		var all []metadata.Segment
+		for n := range topic.Slot(6) {
+			all = append(all, segment(1, n, 0, int64(n), int64(n)+1))
+			b.index(pin, all[n:], indexed)
+		}
+		b.index(pin, many(segment(2, 0, 1, 0, 1)), indexed)
+		b.apply(pin, 2, metadata.SegmentsDropped{Journal: journal(1), Below: 4}, metadata.SegmentsDropped{Journal: journal(9), Below: 4})
+		b.wantLog(pin, 1, 0, all[4:]...)
+		b.wantLog(pin, 1, 3, all[4:]...)
+		b.wantLog(pin, 1, 5, all[5:]...)
+		b.wantLog(pin, 2, 0, segment(2, 0, 1, 0, 1))
+		b.wantEnds(pin, 6, 1)
+		got, err := b.store.Segments(b.Context(), pin, []metadata.Cursor{{Journal: journal(1)}, {Journal: journal(2)}}, 1)
+		b.must("segments", err)
+		b.same("one segment each", got, many(all[4], segment(2, 0, 1, 0, 1)))
+
+		b.apply(pin, 3, metadata.SegmentsDropped{Journal: journal(1), Below: 2}) // below what was dropped
+		b.wantLog(pin, 1, 0, all[4:]...)
+		b.apply(pin, 4, metadata.SegmentsDropped{Journal: journal(1), Below: 6}) // all of it
+		b.wantLog(pin, 1, 0, all[5])
+		b.wantLog(pin, 1, 6)
+		b.indexAt(pin, 4, many(all[5]), repeated)
+		b.apply(pin, 5, metadata.SegmentsDropped{Journal: journal(1), Below: 8}) // and more than is indexed yet
+		for n := topic.Slot(6); n < 10; n++ {
+			all = append(all, segment(1, n, 0, int64(n), int64(n)+1))
+			b.indexAt(pin, 5, all[n:], indexed)
+			b.wantLog(pin, 1, 0, all[min(n, 8):]...)
+		}
+		b.wantEnds(pin, 10, 1)
+	}},
+	{"DroppedSegmentsOfAnEraThatIsLoadedAboveThem", func(b *bench) {
+		pin := b.pin(1)
+		b.must("begin", b.store.Begin(b.Context(), pin))
+		b.must("load", b.store.Load(b.Context(), pin, []metadata.Effect{
+			metadata.JournalOpened{Journal: journal(1), First: 5}, metadata.PartitionAdded{Partition: partition(0), Next: 7},
+		}))
+		b.must("loaded", b.store.Loaded(b.Context(), pin, 0))
+		b.must("re-attach", b.store.Reattach(b.Context(), pin, journal(1), 5))
+		b.apply(pin, 1, metadata.SegmentsDropped{Journal: journal(1), Below: 3}) // while it is built
+		b.must("open", b.store.Open(b.Context(), pin, 1, nil))
+		b.wantLog(pin, 1, 0)
+		b.index(pin, many(segment(1, 5, 0, 7, 8), segment(1, 6, 0, 8, 9)), indexed, indexed)
+		b.wantLog(pin, 1, 0, segment(1, 5, 0, 7, 8), segment(1, 6, 0, 8, 9))
+		b.apply(pin, 2, metadata.SegmentsDropped{Journal: journal(1), Below: 6})
+		b.wantLog(pin, 1, 0, segment(1, 6, 0, 8, 9))
+	}},
 	{"FullSegmentFits", func(b *bench) {
 		pin := b.opened()
 		effects, s := []metadata.Effect(nil), metadata.Segment{Journal: journal(1)}

@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/odradek/odradek/metadata"
@@ -163,7 +164,41 @@ func (s *Store) Apply(ctx context.Context, pin metadata.Pin, first topic.Slot, e
 	if len(reply) == 0 {
 		return 0, err
 	}
+	if err == nil {
+		err = s.forget(ctx, pin, effects)
+	}
 	return topic.Slot(number(reply[0])), err
+}
+
+const (
+	forgetAtOnce   = 1000 // entries that one script gives the memory of back: they may have 2,000 extents each
+	forgetJournals = 500  // that one script looks at, since Lua unpacks at most about 8,000 arguments
+)
+
+// forget gives back the memory of segments that effects dropped, a bounded number of them per script.
+func (s *Store) forget(ctx context.Context, pin metadata.Pin, effects [][]metadata.Effect) error {
+	var dropped []topic.JournalID
+	for _, of := range effects {
+		for _, effect := range of {
+			if x, ok := effect.(metadata.SegmentsDropped); ok {
+				dropped = append(dropped, x.Journal)
+			}
+		}
+	}
+	for part := range slices.Chunk(dropped, forgetJournals) {
+		for more := true; more; {
+			c := call{keys: []string{s.keys.journals(pin.Era)}, args: []any{forgetAtOnce}}
+			for _, j := range part {
+				c.keys, c.args = append(c.keys, s.keys.log(pin.Era, j)), append(c.args, j.String())
+			}
+			reply, err := s.run(ctx, forgetScript, pin, c)
+			if err != nil {
+				return err
+			}
+			more = text(reply[0]) == "1"
+		}
+	}
+	return nil
 }
 
 // before is the number that must be applied before n: there is none before 0, which has no effect and is never awaited.
@@ -188,6 +223,8 @@ func (s *Store) appendEffects(args []any, era uint64, effects []metadata.Effect)
 			args = append(args, "D", x.Partition.String(), "", "", "")
 		case metadata.LogStartMoved:
 			args = append(args, "L", x.Partition.String(), offsetText(x.Start), "", "")
+		case metadata.SegmentsDropped:
+			args = append(args, "F", x.Journal.String(), slotText(x.Below), "", "")
 		}
 	}
 	return args

@@ -118,7 +118,7 @@ func drawEffects(r *rand.Rand) []metadata.Effect {
 	var effects []metadata.Effect
 	for range r.IntN(4) {
 		j, p := topic.JournalID{byte(r.IntN(3))}, topic.Partition{Index: int32(r.IntN(3))}
-		switch r.IntN(8) {
+		switch r.IntN(9) {
 		case 0, 1, 2:
 			effects = append(effects, metadata.JournalOpened{Journal: j, First: topic.Slot(r.IntN(2))})
 		case 3, 4:
@@ -129,6 +129,8 @@ func drawEffects(r *rand.Rand) []metadata.Effect {
 			effects = append(effects, metadata.JournalSealed{Journal: j, Seal: topic.Slot(r.IntN(4))})
 		case 7:
 			effects = append(effects, metadata.PartitionDropped{Partition: p})
+		case 8:
+			effects = append(effects, metadata.SegmentsDropped{Journal: j, Below: topic.Slot(r.IntN(5))})
 		}
 	}
 	return effects

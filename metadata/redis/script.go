@@ -40,6 +40,7 @@ var (
 	endsScript     = newScript("ends")
 	applyScript    = newScript("apply")
 	appliedScript  = newScript("applied")
+	forgetScript   = newScript("forget")
 	currentScript  = newScript("current")
 	reattachScript = newScript("reattach")
 	beginScript    = newScript("begin")

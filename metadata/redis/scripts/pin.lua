@@ -81,6 +81,11 @@ local function effects(from, journals, ends, starts, keys)
     elseif what == 'D' then
       redis.call('HDEL', ends, name)
       redis.call('HDEL', starts, name)
+    elseif what == 'F' then
+      local held = redis.call('HMGET', journals, name, name .. ':floor')
+      if held[1] and less(held[2] or '0', a) then
+        redis.call('HSET', journals, name .. ':floor', a)
+      end
     elseif what == 'L' and redis.call('HEXISTS', ends, name) == 1 then
       if less(redis.call('HGET', starts, name) or '0', a) then
         redis.call('HSET', starts, name, a)
