@@ -23,7 +23,7 @@ var floors = []struct {
 		"metadata/redis metadata/embedded"},
 	{1, "objectstore/bucket metadata/faulty"},
 	{2, "slotlog checkpoint agent/cache agent/group/offsetsrecord"},
-	{3, "agent/ingest agent/fetch agent/group agent/cluster agent/copies agent/verify compaction"},
+	{3, "agent/ingest agent/fetch agent/group agent/cluster agent/copies agent/verify agent/retention compaction"},
 	{4, "agent/api"},
 	{5, "agent/wire agent/ops agent/chaos"},
 	{6, "agent"},
