@@ -35,6 +35,20 @@ func sealedA() JournalSealed {
 	}}
 }
 
+var objectO = topic.Object{Planned: 5000, ID: topic.ObjectID{0xd0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 0xd1}}
+
+// manifestO has a partition that is compacted for the first time, one whose runs are joined, and one that is gone.
+func manifestO() Manifest {
+	older, old := topic.Object{Planned: 300, ID: topic.ObjectID{1}}, topic.Object{Planned: 4000, ID: topic.ObjectID{2}}
+	return Manifest{Output: objectO, Size: 9 << 20, Parts: []ManifestPart{
+		{Partition: topic.Partition{Topic: topicT}, From: 1000, To: 2500, Run: &topic.Run{Object: objectO, Base: 1200, Next: 2500, Level: 1,
+			Position: 24, Length: 1 << 20, Table: 60, CRC32C: 0xdeadbeef, RawLength: 4 << 20, MaxTimestamp: 1_790_000_000_123}},
+		{Partition: topic.Partition{Topic: topicT, Index: 1}, From: 0, To: 1 << 33, Replaces: []topic.Object{older, old},
+			Run: &topic.Run{Object: objectO, Base: 0, Next: 1 << 33, Level: 2, Position: 1<<20 + 84, Length: 0, Table: 9, CRC32C: 1, MaxTimestamp: -1}},
+		{Partition: topic.Partition{Topic: topicU, Index: 7}, From: 0, To: 300, Replaces: []topic.Object{old}},
+	}}
+}
+
 // goldens has one batch for each version of each record type. A file once committed never changes.
 var goldens = map[string][]Record{
 	"genesis.v1":        {Genesis{ClusterID: "MkU3OEVBNTcwNTJENDM2Qg", Format: 1}},
@@ -58,6 +72,8 @@ var goldens = map[string][]Record{
 	"trim.v1":         {Trim{Journal: journalA, Slot: 4096}},
 	"checkpoint.v1": {Checkpoint{Control: 5000, ID: checkpointC, Previous: 4500, Journals: []JournalNext{{journalA, 300}, {journalB, 1 << 40}}},
 		Checkpoint{Control: 1, ID: CheckpointID{1}}},
+	"manifest.v1": {manifestO(), Manifest{Parts: []ManifestPart{{Partition: topic.Partition{Topic: topicT}, From: 5, To: 1 << 40, Replaces: []topic.Object{{ID: topic.ObjectID{1}}}}}}},
+	"sweep.v1":    {Sweep{Before: 4000}},
 	"verified.v1": {Verified{Control: 5000, ID: checkpointC, By: journalB}},
 	"batch_of_three.v1": {Genesis{ClusterID: "c", Format: 1}, JournalOpen{ID: journalA, K: 4, Format: 1},
 		TopicCreate{ID: topicT, Name: "t", Journals: []topic.JournalID{journalA}}},
@@ -143,12 +159,30 @@ func TestEncode_RefusesWhatNobodyCouldRead(t *testing.T) {
 		{JournalSealed{Parts: []Reassigned{{Base: -5}}}},
 		{JournalOpen{NodeID: -1}},
 		{ProducerIDs{From: -1}},
+		{bentManifest(func(r *Manifest) { r.Parts[0].To = r.Parts[0].From })},
+		{bentManifest(func(r *Manifest) { r.Parts[0].From = -1 })},
+		{bentManifest(func(r *Manifest) { r.Parts[0].Run.Base = r.Parts[0].From - 1 })},
+		{bentManifest(func(r *Manifest) { r.Parts[0].Run.Base = r.Parts[0].To })},
+		{bentManifest(func(r *Manifest) { r.Parts[0].Run.Next++ })},
+		{bentManifest(func(r *Manifest) { r.Parts[0].Run.Level = 0 })},
+		{bentManifest(func(r *Manifest) { r.Parts[0].Run.Object.Planned++ })},
+		{bentManifest(func(r *Manifest) { r.Parts[1].Run.Position-- })},
+		{bentManifest(func(r *Manifest) { r.Size = 1<<20 + 92 })},
+		{bentManifest(func(r *Manifest) { r.Output = topic.Object{} })},
+		{Manifest{Output: objectO, Size: 24, Parts: manifestO().Parts[2:]}},
+		{Manifest{Size: 24, Parts: manifestO().Parts[2:]}},
 		{Genesis{ClusterID: strings.Repeat("x", maxString+1)}},
 	} {
 		if payload, err := Encode(records); err == nil {
 			t.Errorf("%v encoded to %d bytes", records, len(payload))
 		}
 	}
+}
+
+func bentManifest(bend func(*Manifest)) Manifest {
+	r := manifestO()
+	bend(&r)
+	return r
 }
 
 func TestDecode_EveryFlippedBitIsFound(t *testing.T) {

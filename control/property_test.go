@@ -14,8 +14,8 @@ import (
 // dump tells everything that a state holds.
 func dump(s *State) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%q %d config %v %d nodes %d ids %d eras %v partitions %d\n", s.clusterID, s.format, s.config,
-		s.configVersion, s.nextNodeID, s.nextProducerID, s.eras, s.partitions)
+	fmt.Fprintf(&b, "%q %d config %v %d nodes %d ids %d eras %v partitions %d swept %d\n", s.clusterID, s.format, s.config,
+		s.configVersion, s.nextNodeID, s.nextProducerID, s.eras, s.partitions, s.swept)
 	for name, level := range s.Features() {
 		fmt.Fprintln(&b, name, level)
 	}
@@ -44,6 +44,15 @@ func dump(s *State) string {
 	for j := range s.Journals() {
 		fmt.Fprintln(&b, j.ID, j.NodeID, j.K, j.Build, j.Format, j.Opened, j.Sealed, j.SealedAt, j.SealSlot, j.Trim,
 			j.Endpoints, j.Zone, j.Weight, j.count, j.Draining, s.open.has(j.ID), s.PartitionsOf(j.ID))
+	}
+	for o, info := range s.Objects() {
+		fmt.Fprintln(&b, "object", o, info)
+	}
+	for p, c := range s.Compactions() {
+		fmt.Fprintln(&b, "compacted", p, c.Start, c.End)
+		for _, r := range c.Runs {
+			fmt.Fprintln(&b, "run", r, r.Length, r.Table, r.CRC32C, r.RawLength, r.MaxTimestamp)
+		}
 	}
 	return b.String()
 }
@@ -145,8 +154,69 @@ func (d dice) verified(s *State) Verified {
 	return r
 }
 
+// part swaps some runs of a partition that follow each other, or what comes behind the last.
+func (d dice) part(s *State, p topic.Partition) ManifestPart {
+	c := s.Compaction(p)
+	first := d.IntN(len(c.Runs) + 1)
+	part := ManifestPart{Partition: p, From: c.End, To: c.End + 1 + topic.Offset(d.IntN(50))}
+	if first < len(c.Runs) {
+		last := first + d.IntN(len(c.Runs)-first)
+		part.From = c.Runs[first].Base
+		if last < len(c.Runs)-1 || d.IntN(2) == 0 {
+			part.To = c.Runs[last].Next
+		}
+		for _, r := range c.Runs[first : last+1] {
+			part.Replaces = append(part.Replaces, r.Object)
+		}
+	}
+	switch d.IntN(30) {
+	case 0:
+		part.From = max(0, part.From-1)
+	case 1:
+		part.To++
+	case 2:
+		part.Replaces = append(part.Replaces, topic.Object{ID: topic.ObjectID{1}})
+	}
+	return part
+}
+
+func (d dice) manifest(s *State) Manifest {
+	r := Manifest{Output: topic.Object{Planned: s.next - 1 - min(s.next-1, topic.Slot(d.IntN(3))), ID: topic.ObjectID{byte(d.IntN(256)), byte(d.IntN(256))}}}
+	position := uint32(24)
+	for t := range s.topics.all() {
+		for i := range int32(2) {
+			if d.IntN(3) == 0 {
+				continue
+			}
+			part := d.part(s, topic.Partition{Topic: t, Index: i})
+			if part.To > part.From && d.IntN(3) > 0 {
+				gap := min(topic.Offset(max(0, d.IntN(9)-6)), part.To-part.From-1)
+				part.Run = &topic.Run{Object: r.Output, Base: part.From + gap, Next: part.To, Level: uint8(1 + d.IntN(2)), Position: position,
+					Length: d.Uint32N(100), Table: d.Uint32N(20), CRC32C: d.Uint32(), RawLength: d.Uint64N(1000), MaxTimestamp: d.Int64N(9) - 1}
+				position += uint32(part.Run.Size())
+			}
+			r.Parts = append(r.Parts, part)
+		}
+	}
+	r.Size = int64(position)
+	for _, p := range r.Parts {
+		if p.Run != nil {
+			return r
+		}
+	}
+	r.Output, r.Size = topic.Object{}, 0
+	return r
+}
+
 func (d dice) record(s *State) Record {
-	switch d.IntN(17) {
+	switch d.IntN(20) {
+	case 17, 18:
+		return d.manifest(s)
+	case 19:
+		if s.swept > 0 && d.IntN(4) > 0 {
+			return Sweep{s.swept}
+		}
+		return Sweep{s.next + 1 - min(s.next, topic.Slot(d.IntN(20)))}
 	case 0, 1:
 		r := JournalOpen{ID: topic.JournalID{byte(d.IntN(8)), byte(d.IntN(30))}, NodeID: max(0, d.Int32N(8)-4), K: d.IntN(9), Format: 1 + d.Uint32N(3)}
 		if d.IntN(2) == 0 {
@@ -200,6 +270,7 @@ func changesNothing(r Record) bool { return r.Type() == TypeFeature || r.Type() 
 func check(t *testing.T, s *State) {
 	t.Helper()
 	checkCheckpoints(t, s)
+	checkCompactions(t, s)
 	owned, nodes := 0, map[int32]topic.JournalID{}
 	for j := range s.Journals() {
 		owned += j.Partitions()
@@ -263,6 +334,38 @@ func checkCheckpoints(t *testing.T, s *State) {
 		if c, _ := s.newestVerified(2); j.Trim > c.Next(j.ID) {
 			t.Fatalf("journal %s trimmed to %d, second newest checkpoint has it up to %d", j.ID, j.Trim, c.Next(j.ID))
 		}
+	}
+}
+
+// checkCompactions holds that runs are in order and meet but below the log start, and that the books of objects are
+// what the runs add up to.
+func checkCompactions(t *testing.T, s *State) {
+	t.Helper()
+	objects := newTree[topic.Object, ObjectInfo](topic.Object.Compare)
+	for p, c := range s.Compactions() {
+		tp, ok := s.topics.get(p.Topic)
+		if !ok || p.Index >= tp.Partitions() || c.End == 0 || c.Start > c.End || c.Start < 0 {
+			t.Fatalf("%s compacted from %d to %d", p, c.Start, c.End)
+		}
+		next := topic.Offset(0)
+		for i, r := range c.Runs {
+			if r.Base < next || r.Base >= r.Next || r.Base > next && r.Base > c.Start {
+				t.Fatalf("%s: run %d of %+v", p, i, c)
+			}
+			next = r.Next
+			info, _ := objects.get(r.Object)
+			of, _ := s.Object(r.Object)
+			objects = objects.put(r.Object, ObjectInfo{of.Size, info.Runs + 1, info.Live + r.Size()})
+			if r.Object.Planned >= s.next || end(r) > of.Size {
+				t.Fatalf("%s: %s in an object of %+v", p, r, of)
+			}
+		}
+		if len(c.Runs) > 0 && next != c.End || len(c.Runs) == 0 && c.Start != c.End {
+			t.Fatalf("%s: %+v", p, c)
+		}
+	}
+	if diff := cmp.Diff(s.objects, objects, entriesOf[topic.Object, ObjectInfo]()); diff != "" {
+		t.Fatalf("books of objects (-state +runs):\n%s", diff)
 	}
 }
 

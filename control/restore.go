@@ -102,6 +102,11 @@ func (r *snapshotReader) state() *State {
 	if era, _ := s.NewestEra(); era.Checkpoint != 0 && !s.checkpointCounts(era.Checkpoint) {
 		r.fail("era %d names the checkpoint at %d, which is not kept", era.Number, era.Checkpoint)
 	}
+	s.swept = r.slot()
+	if s.swept > 0 && s.swept >= s.next {
+		r.fail("swept below %d, next is %d", s.swept, s.next)
+	}
+	r.addCompactions(s)
 	return s
 }
 
@@ -203,4 +208,69 @@ func (r *snapshotReader) addCheckpoint(s *State) {
 		c.journals = c.journals.put(id, next)
 	}
 	s.checkpoints = append(s.checkpoints, c)
+}
+
+func (r *snapshotReader) addCompactions(s *State) {
+	var objects []topic.Object
+	var planned topic.Slot
+	for range r.each(18) {
+		o := topic.Object{Planned: planned + r.slot(), ID: r.id()}
+		if o.Planned >= s.next || o.IsZero() {
+			r.fail("object %s, next is %d", o, s.next)
+		}
+		s.objects = s.objects.put(o, ObjectInfo{Size: r.int64()})
+		objects, planned = append(objects, o), o.Planned
+	}
+	var before topic.Run
+	for range r.each(17) {
+		id := topic.ID(r.id())
+		t, ok := s.topics.get(id)
+		if r.err == nil && !ok {
+			r.fail("no topic %s that is compacted", id)
+		}
+		index := int64(-1)
+		for range r.each(4) {
+			index += 1 + int64(r.int32())
+			if r.err != nil || index >= int64(t.Partitions()) {
+				r.fail("no partition %d of topic %s that is compacted", index, id)
+				return
+			}
+			var c Compaction
+			c, before = r.compaction(s, objects, before)
+			s.compactions = s.compactions.put(topic.Partition{Topic: id, Index: int32(index)}, c)
+		}
+	}
+	for o, info := range s.objects.all() {
+		if r.err == nil && info.Runs == 0 {
+			r.fail("object %s has no run", o)
+		}
+	}
+}
+
+// compaction reads a partition's runs, which meet where the log start may not have passed the gap.
+func (r *snapshotReader) compaction(s *State, objects []topic.Object, before topic.Run) (Compaction, topic.Run) {
+	c := Compaction{Start: topic.Offset(r.int64())}
+	for range r.each(13) {
+		run := topic.Run{Object: r.objectEntry(objects)}
+		run.Base = c.End + topic.Offset(r.uint(uint64(math.MaxInt64-c.End)))
+		run.Next = run.Base + topic.Offset(r.uint(uint64(math.MaxInt64-run.Base)))
+		run.Position = uint32(r.uint(math.MaxUint32))
+		r.run(&run, before)
+		info, _ := s.objects.get(run.Object)
+		if run.Next == run.Base || run.Base > c.End && run.Base > c.Start || end(run) > info.Size {
+			r.fail("run %s of %d bytes behind %d, start is %d", run, info.Size, c.End, c.Start)
+		}
+		if r.err != nil {
+			return c, before
+		}
+		s.holdRun(run, 0)
+		c.Runs, c.End, before = append(c.Runs, run), run.Next, run
+	}
+	if len(c.Runs) == 0 {
+		c.End = topic.Offset(r.int64())
+	}
+	if c.End == 0 || c.Start > c.End {
+		r.fail("compacted from %d to %d", c.Start, c.End)
+	}
+	return c, before
 }

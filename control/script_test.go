@@ -36,8 +36,10 @@ var update = flag.Bool("update", false, "write golden files and the scripts' ans
 //	checkpoint CONTROL ID previous=N [J<NEXT ...]
 //	verified CONTROL ID by=J
 //	trim J SLOT
+//	manifest OBJECT@PLANNED|none [size=N] / TOPIC/INDEX FROM TO [for=OBJECT@PLANNED,...] [base=N] [level=N] [at=N] [gone] / ...
+//	sweep BEFORE
 //
-// Questions: topics, journals, history TOPIC/INDEX, end TOPIC/INDEX EPOCH, owned J, checkpoints.
+// Questions: topics, journals, history TOPIC/INDEX, end TOPIC/INDEX EPOCH, owned J, checkpoints, runs TOPIC/INDEX, objects.
 func TestScripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {
@@ -184,6 +186,17 @@ func (p *player) ask(f []string) (string, bool) {
 				fmt.Fprintf(&b, ", from %s", a.From)
 			}
 			b.WriteString("\n")
+		}
+	case "runs":
+		c := p.state.Compaction(p.partition(f[1]))
+		fmt.Fprintf(&b, "start %d end %d\n", c.Start, c.End)
+		for _, r := range c.Runs {
+			fmt.Fprintf(&b, "%s\n", r)
+		}
+	case "objects":
+		fmt.Fprintf(&b, "swept %d\n", p.state.Swept())
+		for o, info := range p.state.Objects() {
+			fmt.Fprintf(&b, "%s %d bytes, %d runs of %d bytes\n", o, info.Size, info.Runs, info.Live)
 		}
 	default:
 		return "", false

@@ -53,6 +53,10 @@ func (p *player) record(t *testing.T, f []string) Record {
 		return Verified{topic.Slot(number(f[1])), p.checkpointID(f[2]), p.journal(a.or("by", "none"))}
 	case "trim":
 		return Trim{p.journal(f[1]), topic.Slot(number(f[2]))}
+	case "manifest":
+		return p.manifest(f[1:], a)
+	case "sweep":
+		return Sweep{topic.Slot(number(f[1]))}
 	}
 	t.Fatalf("script: no command %q", f[0])
 	return nil
@@ -124,6 +128,43 @@ func (p *player) checkpoint(f []string, a args) Checkpoint {
 		}
 	}
 	return r
+}
+
+// manifest gives each run 90 bytes and a table of 10.
+func (p *player) manifest(f []string, a args) Manifest {
+	r := Manifest{Output: p.object(f[0]), Size: number(a.or("size", "0"))}
+	for i, word := range f {
+		if word != "/" {
+			continue
+		}
+		words := f[i+1:]
+		if next := slices.Index(words, "/"); next >= 0 {
+			words = words[:next]
+		}
+		a := arguments(words)
+		part := ManifestPart{Partition: p.partition(words[0]), From: topic.Offset(number(words[1])), To: topic.Offset(number(words[2]))}
+		for name := range strings.SplitSeq(a["for"], ",") {
+			if name != "" {
+				part.Replaces = append(part.Replaces, p.object(name))
+			}
+		}
+		if !slices.Contains(words, "gone") {
+			part.Run = &topic.Run{Object: r.Output, Base: topic.Offset(number(a.or("base", words[1]))), Next: part.To,
+				Level: uint8(number(a.or("level", "1"))), Position: uint32(number(a.or("at", "24"))), Length: 90, Table: 10, RawLength: 200}
+		}
+		r.Parts = append(r.Parts, part)
+	}
+	return r
+}
+
+// object reads NAME@PLANNED.
+func (p *player) object(word string) (o topic.Object) {
+	if name, planned, ok := strings.Cut(word, "@"); ok {
+		copy(o.ID[:], name)
+		o.Planned = topic.Slot(number(planned))
+		p.names[o.String()] = word
+	}
+	return o
 }
 
 func (p *player) checkpointID(name string) (id CheckpointID) {

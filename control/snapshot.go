@@ -80,6 +80,64 @@ func (s *State) encodeSnapshot(w *snapshotWriter) {
 		c.encodeSnapshot(w, before)
 		before = c
 	}
+	w.slot(s.swept)
+	s.encodeCompactions(w)
+}
+
+// encodeCompactions writes the objects, then the partitions in stretches of one topic each.
+func (s *State) encodeCompactions(w *snapshotWriter) {
+	place := make(map[topic.Object]uint64, s.objects.size)
+	w.uint(uint64(s.objects.size))
+	var planned topic.Slot
+	for o, info := range s.objects.all() {
+		place[o] = uint64(len(place))
+		w.slot(o.Planned - planned)
+		w.id(o.ID)
+		w.uint(uint64(info.Size))
+		planned = o.Planned
+	}
+	list := make([]compactedPartition, 0, s.compactions.size)
+	for p, c := range s.compactions.all() {
+		list = append(list, compactedPartition{p, c})
+	}
+	w.uint(uint64(countTopics(list)))
+	var before topic.Run
+	for parts := range byTopic(list) {
+		w.id(parts[0].Partition.Topic)
+		w.uint(uint64(len(parts)))
+		index := int32(-1)
+		for _, part := range parts {
+			w.uint(uint64(part.Partition.Index - index - 1))
+			before = part.Compaction.encodeSnapshot(w, place, before)
+			index = part.Partition.Index
+		}
+	}
+}
+
+type compactedPartition struct {
+	topic.Partition
+	Compaction
+}
+
+func (c compactedPartition) partition() topic.Partition { return c.Partition }
+
+// encodeSnapshot leaves out what follows: the last run ends where compaction does.
+func (c Compaction) encodeSnapshot(w *snapshotWriter, place map[topic.Object]uint64, before topic.Run) topic.Run {
+	w.uint(uint64(c.Start))
+	w.uint(uint64(len(c.Runs)))
+	if len(c.Runs) == 0 {
+		w.uint(uint64(c.End))
+	}
+	var next topic.Offset
+	for _, r := range c.Runs {
+		w.uint(place[r.Object])
+		w.uint(uint64(r.Base - next))
+		w.uint(uint64(r.Next - r.Base))
+		w.uint(uint64(r.Position))
+		w.run(r, before)
+		next, before = r.Next, r
+	}
+	return before
 }
 
 // Flags of a journal in a snapshot.

@@ -40,6 +40,7 @@ func diffStates(a, b *State) string {
 	return cmp.Diff(a, b, cmp.AllowUnexported(State{}, Topic{}, Journal{}, partition{}, span{}, CheckpointInfo{}),
 		cmpopts.EquateEmpty(), entriesOf[string, uint32](), entriesOf[topic.ID, *Topic](), entriesOf[string, topic.ID](),
 		entriesOf[topic.ID, struct{}](), entriesOf[topic.JournalID, *Journal](), entriesOf[topic.JournalID, struct{}](),
+		entriesOf[topic.Partition, Compaction](), entriesOf[topic.Object, ObjectInfo](),
 		entriesOf[string, int32](), entriesOf[topic.ID, []int32](), entriesOf[topic.JournalID, topic.Slot]())
 }
 
@@ -109,6 +110,7 @@ func goldenHistory(t *testing.T) *State {
 	tp := func(id topic.ID, index int32) topic.Partition { return topic.Partition{Topic: id, Index: index} }
 	open := JournalOpen{ID: journalA, Endpoints: []Endpoint{{"kafka", "agent-1.example", 9092}, {"peer", "::1", 9094}},
 		Zone: "eu-central-1a", Weight: 50, K: 16, Build: "v0.1.0 (0123abc)", Format: 1}
+	first, second := topic.Object{Planned: 7, ID: topic.ObjectID{0xf1}}, topic.Object{Planned: 9, ID: topic.ObjectID{0xf2}}
 	s := New()
 	for _, batch := range [][]Record{
 		{Genesis{"MkU3OEVBNTcwNTJENDM2Qg", 1}, open, JournalOpen{ID: journalB, NodeID: 7, K: 4, Format: 3},
@@ -126,6 +128,15 @@ func goldenHistory(t *testing.T) *State {
 		{Verified{4, checkpointC, journalA}, Trim{journalA, 39}},
 		{Checkpoint{6, CheckpointID{3}, 4, []JournalNext{{journalB, 300}}}, Verified{6, CheckpointID{3}, journalA}},
 		{Checkpoint{Control: 7, ID: CheckpointID{4}, Previous: 6}},
+		{Manifest{Output: first, Size: 4096, Parts: []ManifestPart{
+			{Partition: tp(topicT, 0), From: 0, To: 900, Run: &topic.Run{Object: first, Next: 900, Level: 1, Position: 24, Length: 1000, Table: 40,
+				CRC32C: 0xdeadbeef, RawLength: 5000, MaxTimestamp: 1_790_000_000_123}},
+			{Partition: tp(topicT, 1), From: 0, To: 70, Run: &topic.Run{Object: first, Base: 60, Next: 70, Level: 1, Position: 1064, Table: 20,
+				CRC32C: 1, MaxTimestamp: -1}},
+			{Partition: tp(topicU, 1), From: 0, To: 7}}}, Sweep{5}},
+		{Manifest{Output: second, Size: 1 << 20, Parts: []ManifestPart{
+			{Partition: tp(topicT, 0), From: 900, To: 1 << 40, Run: &topic.Run{Object: second, Base: 1000, Next: 1 << 40, Level: 2, Position: 24,
+				Length: 1 << 19, Table: 4000, CRC32C: 2, RawLength: 1 << 33, MaxTimestamp: 1_790_000_100_000}}}}},
 	} {
 		var outcomes []Outcome
 		var err error
@@ -178,7 +189,7 @@ func TestSnapshot_IsAppendedAndSaysWhereItStands(t *testing.T) {
 	if !bytes.Equal(b[4:], s.AppendSnapshot(nil)) || string(b[:4]) != "head" {
 		t.Fatalf("%x", b)
 	}
-	if got := restored(t, s); got.Next() != 9 || got.ClusterID() != s.ClusterID() || got.PartitionCount() != 4 {
+	if got := restored(t, s); got.Next() != 11 || got.ClusterID() != s.ClusterID() || got.PartitionCount() != 4 {
 		t.Fatalf("next %d, cluster %q, %d partitions", got.Next(), got.ClusterID(), got.PartitionCount())
 	}
 }
@@ -339,6 +350,14 @@ func TestRestore_RefusesImpossibleStates(t *testing.T) {
 			s.topics = s.topics.put(tp.ID, tp)
 		})
 	}
+	compacted := func(p topic.Partition, change func(*Compaction)) []byte {
+		return edit(func(s *State) {
+			c := s.Compaction(p)
+			c.Runs = slices.Clone(c.Runs)
+			change(&c)
+			s.compactions = s.compactions.put(p, c)
+		})
+	}
 	for name, b := range map[string][]byte{
 		"feature without level":    edit(func(s *State) { s.features = s.features.put("x", 0) }),
 		"format as a feature":      edit(func(s *State) { s.features = s.features.put(FeatureFormat, 2) }),
@@ -358,6 +377,18 @@ func TestRestore_RefusesImpossibleStates(t *testing.T) {
 		"five checkpoints": edit(func(s *State) {
 			s.checkpoints = append(s.checkpoints[:3:3], CheckpointInfo{Control: 8, Verified: true}, CheckpointInfo{Control: 9})
 		}),
+		"swept above the next":     edit(func(s *State) { s.swept = 11 }),
+		"object of the future":     edit(func(s *State) { s.objects = s.objects.put(topic.Object{Planned: 11}, ObjectInfo{Runs: 1}) }),
+		"object without runs":      edit(func(s *State) { s.objects = s.objects.put(topic.Object{Planned: 8}, ObjectInfo{Size: 1}) }),
+		"topic compacted and gone": compacted(topic.Partition{Topic: topic.ID{9}}, func(c *Compaction) { c.Start, c.End = 1, 1 }),
+		"no such partition":        compacted(topic.Partition{Topic: topicT, Index: 2}, func(c *Compaction) { c.Start, c.End = 1, 1 }),
+		"compacted to 0":           compacted(topic.Partition{Topic: topicU}, func(*Compaction) {}),
+		"start above the end":      compacted(topic.Partition{Topic: topicU}, func(c *Compaction) { c.Start, c.End = 2, 1 }),
+		"a gap above the start":    compacted(topic.Partition{Topic: topicT}, func(c *Compaction) { c.Start = 999 }),
+		"runs cross":               compacted(topic.Partition{Topic: topicT}, func(c *Compaction) { c.Runs[1].Base = 899 }),
+		"an empty run":             compacted(topic.Partition{Topic: topicT}, func(c *Compaction) { c.Runs[0].Next = c.Runs[0].Base }),
+		"a run of level 0":         compacted(topic.Partition{Topic: topicT}, func(c *Compaction) { c.Runs[0].Level = 0 }),
+		"a run past its object":    compacted(topic.Partition{Topic: topicT}, func(c *Compaction) { c.Runs[0].Position = 4000 }),
 		"follows one not verified": edit(func(s *State) { s.checkpoints = slices.Clone(s.checkpoints); s.checkpoints[1].Verified = false }),
 		"journal goes back": edit(func(s *State) {
 			s.checkpoints = slices.Clone(s.checkpoints)
