@@ -62,8 +62,9 @@ type agent struct {
 	opened     map[topic.JournalID]bool // journals opened by this process
 	shown      fetch.Shown
 	current    health
-	compaction compaction.Config // when checkpoints are made: the default, but in tests
-	chaos      injection         // nothing, unless this binary is built to break
+	compaction compaction.Config    // when checkpoints are made: the default, but in tests
+	elapsed    func() time.Duration // a clock that never jumps; nil: this machine's, but in tests
+	chaos      injection            // nothing, unless this binary is built to break
 }
 
 // Run is an agent from start to end. It returns nil after ctx ended and everything acked is safe.

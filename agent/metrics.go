@@ -9,6 +9,7 @@ import (
 
 	"github.com/odradek/odradek/agent/api"
 	"github.com/odradek/odradek/agent/ingest"
+	"github.com/odradek/odradek/agent/retention"
 	"github.com/odradek/odradek/agent/wire"
 	"github.com/odradek/odradek/compaction"
 	"github.com/odradek/odradek/objectstore/meter"
@@ -125,6 +126,7 @@ func RegisterMetrics(r prometheus.Registerer) error {
 	}
 	api.NewMetrics(r)
 	registerCheckpoints(r, func() standing { return standing{} }, func() compaction.Stats { return compaction.Stats{} })
+	registerRetention(r, func() retention.Stats { return retention.Stats{} })
 	wire.New(nil, nil, wire.DefaultConfig(), slog.Default(), r)
 	return nil
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/odradek/odradek/agent/ingest"
 	"github.com/odradek/odradek/agent/ops"
 	"github.com/odradek/odradek/agent/place"
+	"github.com/odradek/odradek/agent/retention"
 	"github.com/odradek/odradek/agent/settings"
 	"github.com/odradek/odradek/agent/wire"
 	"github.com/odradek/odradek/compaction"
@@ -62,8 +63,9 @@ type session struct {
 	groupLoads *groupLoads
 	balancing  *balancer             // runs where there may be other agents
 	compactor  *compaction.Compactor // nil if this agent is told to leave that to others
-	replayed   chan struct{}         // closed when what earlier WALs held is appended
-	unready    []control.Assignment  // assigned to the journal as it was opened, and not all of their log was read
+	retention  *retention.Engine
+	replayed   chan struct{}        // closed when what earlier WALs held is appended
+	unready    []control.Assignment // assigned to the journal as it was opened, and not all of their log was read
 
 	life       context.Context // of the session's goroutines; set by run before any starts
 	background sync.WaitGroup  // partitions that are taken over, loads of groups
@@ -114,6 +116,7 @@ func (a *agent) newSession() *session {
 	s.slots = slotlog.NewWriter(a.store, s.journal, set.Flush.SlotsInFlight)
 	s.slots.Heed(s.cluster)
 	s.compactor = s.newCompactor()
+	s.retention = s.newRetention()
 	log := &groupLog{s}
 	var kept group.Copies
 	if set.Stores.Redis != settings.RedisEmbedded {
@@ -216,6 +219,7 @@ func (s *session) run(ctx context.Context, listener net.Listener, opened cluster
 	run(s.cluster.Index)
 	run(s.groups.Run)
 	run(s.hear)
+	run(s.retain)
 	if s.compactor != nil {
 		run(s.compact)
 	}
@@ -326,6 +330,7 @@ func (s *session) serve(ctx context.Context, listener net.Listener, opened clust
 	cfg := s.apiConfig()
 	cfg.Metrics = api.NewMetrics(metrics)
 	registerCheckpoints(metrics, s.standing, s.checkpointStats)
+	registerRetention(metrics, s.retention.Stats)
 	router := api.New(s.engines(), cfg, slog.Default())
 	server := wire.New(router, s.agent.frames, s.wireConfig(), slog.Default(), metrics)
 	s.groupLoads.allow()

@@ -287,7 +287,7 @@ func (x *simProcess) open() (*agent, error) {
 	set.Memory, set.WALSize, set.Flush.SlotsInFlight = 64<<20, 1<<20, 4
 	set.Flush.Interval, set.Flush.Size = 100*time.Millisecond, 8<<10
 	set.Flush.Compression = "none"
-	set.Lease = x.p.lease
+	set.Lease, set.DataDir = x.p.lease, x.on.dir
 	set.Stores.Redis = "redis://simulated"
 	set.Kafka = topic.Config{"offsets.topic.num.partitions": fmt.Sprint(simGroups)}
 	registry := prometheus.NewRegistry()
@@ -304,7 +304,7 @@ func (x *simProcess) open() (*agent, error) {
 		settings: set, banner: io.Discard, registry: registry, store: metered, meta: x.meta, disk: disk,
 		opened: make(map[topic.JournalID]bool),
 		frames: semaphore.NewWeighted(share.frames), pending: semaphore.NewWeighted(share.pending),
-		place: place.Place{Host: x.on.name, Port: 9092, Zone: x.on.zone},
+		place: place.Place{Host: x.on.name, Port: 9092, Zone: x.on.zone}, elapsed: func() time.Duration { return time.Since(x.p.began) },
 	}
 	a.metrics = newMetrics(registry, a)
 	a.compaction = simCompaction(&a.settings)

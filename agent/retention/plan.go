@@ -15,8 +15,8 @@ type Policy struct {
 	Bytes int64 // retention.bytes
 }
 
-// bounded says whether anything can ever go.
-func (p Policy) bounded() bool { return p.Ms >= 0 || p.Bytes >= 0 }
+// Bounded says whether anything can ever go.
+func (p Policy) Bounded() bool { return p.Ms >= 0 || p.Bytes >= 0 }
 
 // Partition is one whose old records may go.
 type Partition struct {

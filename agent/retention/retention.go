@@ -171,7 +171,7 @@ func (e *Engine) plans(ctx context.Context, partitions []Partition, now time.Tim
 		if ctx.Err() != nil {
 			return nil
 		}
-		if !p.Policy.bounded() {
+		if !p.Policy.Bounded() {
 			continue
 		}
 		found, err := e.look(ctx, p, now, counted, e.records.Units(p.Partition))

@@ -1,0 +1,24 @@
+package fetch
+
+import (
+	"github.com/odradek/odradek/index"
+	"github.com/odradek/odradek/topic"
+)
+
+// Held lists what this agent sees of a partition from an offset on, in offset order: the runs that hold offsets at or above
+// from, then the extents, limit of both at most. Who wants more asks again from where the last one ends. The runs are not to
+// be changed.
+func (e *Engine) Held(p topic.Partition, from topic.Offset, limit int) (runs []topic.Run, extents []index.Entry) {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	if runs = e.index.Runs(p, from); len(runs) >= limit {
+		return runs[:limit], nil
+	}
+	for x := range e.index.From(p, from) {
+		if len(runs)+len(extents) == limit {
+			break
+		}
+		extents = append(extents, x)
+	}
+	return runs, extents
+}
