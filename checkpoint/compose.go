@@ -15,7 +15,7 @@ type limits struct {
 	producers      int // bytes of producer states in a part, or one longer one
 	shardRows      int // extents per shard, on average, from which on there are twice as many shards
 	shardProducers int // and bytes of producer states
-	stale          int // extents of deleted topics and before log starts that a shard is not rewritten for
+	stale          int // extents of deleted topics, before log starts and in runs that a shard is not rewritten for
 }
 
 // caps are those that every agent must have: what Compose makes depends on them.
@@ -72,7 +72,7 @@ func (c *composer) count(news News) int {
 		p := &c.h.Partitions[i]
 		p.Extents = fresh[p.Partition]
 		if old, ok := c.before.Partition(p.Partition); ok {
-			p.Extents += left(old, p.Start)
+			p.Extents += left(old, p.From)
 		}
 		rows += p.Extents
 	}
@@ -86,16 +86,16 @@ func (c *composer) count(news News) int {
 	return n
 }
 
-// left is about how many extents of a partition a log start leaves.
-func left(p Partition, start topic.Offset) int {
+// left is about how many extents of a partition are left when its rows begin at from.
+func left(p Partition, from topic.Offset) int {
 	switch {
-	case start <= p.Start:
+	case from <= p.From:
 		return p.Extents
-	case start >= p.End:
+	case from >= p.End:
 		return 0
 	}
-	hi, lo := bits.Mul64(uint64(p.Extents), uint64(p.End-start))
-	n, _ := bits.Div64(hi, lo, uint64(p.End-p.Start)) // Extents * part of the whole: it fits
+	hi, lo := bits.Mul64(uint64(p.Extents), uint64(p.End-from))
+	n, _ := bits.Div64(hi, lo, uint64(p.End-p.From)) // Extents * part of the whole: it fits
 	return int(n)
 }
 
@@ -199,7 +199,7 @@ func (c *composer) join(rows, fresh []Row) []Row {
 			rows, fresh = rows[1:], fresh[1:]
 		}
 		p, ok := c.h.Partition(row.Partition)
-		row.Entries = since(row.Entries, p.Start)
+		row.Entries = since(row.Entries, p.From)
 		if ok && len(row.Entries) > 0 {
 			joined = append(joined, row)
 		}

@@ -34,7 +34,8 @@ type Journal struct {
 // Partition says where a partition stands in the checkpoint.
 type Partition struct {
 	Partition  topic.Partition
-	Start, End topic.Offset // its rows hold [Start, End); End is above 0
+	Start, End topic.Offset // log start and end; End is above 0
+	From       topic.Offset // its rows hold [From, End): what lies in [Start, From) is in runs of compacted objects
 	// Extents is about how many extents its parts hold: exactly, unless the log start rose since they were written.
 	Extents int
 }
@@ -122,7 +123,7 @@ func compare(a, b topic.Partition) int {
 const (
 	mostShards    = 1 << 16
 	journalSize   = 17             // least bytes of a journal
-	partitionSize = 4              // of a partition
+	partitionSize = 5              // of a partition
 	partRefSize   = 1 + 5 + 16 + 4 // of a part: kind, five numbers, id, crc
 )
 
@@ -130,7 +131,7 @@ const (
 //
 //	id 16 bytes | control | previous | state: length, bytes |
 //	journals: count, each (id 16 bytes | next) |
-//	topics: count, each (id 16 bytes | partitions: count, each (index - index before - 1 | start | end - start | extents)) |
+//	topics: count, each (id 16 bytes | partitions: count, each (index - index before - 1 | start | end - start | from - start | extents)) |
 //	shards | parts: count, each (kind uint8 | shard | planned | id 16 bytes | size | CRC32C uint32 | raw | rows)
 func (h *Head) Body() []byte {
 	b := make([]byte, 0, len(h.State)+64+20*len(h.Journals)+12*len(h.Partitions)+48*len(h.Parts))
@@ -154,6 +155,7 @@ func (h *Head) Body() []byte {
 			b = binary.AppendUvarint(b, uint64(p.Partition.Index-last-1))
 			b = binary.AppendUvarint(b, uint64(p.Start))
 			b = binary.AppendUvarint(b, uint64(p.End-p.Start))
+			b = binary.AppendUvarint(b, uint64(p.From-p.Start))
 			b = binary.AppendUvarint(b, uint64(p.Extents))
 			last = p.Partition.Index
 		}
@@ -257,6 +259,7 @@ func (r *reader) partitions(list []Partition, id topic.ID) []Partition {
 		last = p.Partition.Index
 		p.Start = r.offset()
 		p.End = r.behind(p.Start)
+		p.From = p.Start + topic.Offset(r.uint(uint64(p.End-p.Start)))
 		p.Extents = int(r.uint(math.MaxInt32))
 		if p.End == 0 {
 			r.fail("partition %s is empty", p.Partition)

@@ -13,8 +13,8 @@ import (
 const partReads = 4 // parts asked for at once: one of extents takes some 12 MB of memory
 
 // Rows reads all parts and gives fn the row of each partition that has extents or producers, each once, in no order that
-// a caller may rely on. A row's extents follow each other without a gap and hold [Start, End) of its partition, as
-// Head.Partition gives them; the first may begin before Start. A row is the caller's. It needs the memory of one shard and
+// a caller may rely on. A row's extents follow each other without a gap and hold [From, End) of its partition, as
+// Head.Partition gives them; the first may begin before From if that is the log start. A row is the caller's. It needs the memory of one shard and
 // some parts. Errors: fn's; ErrMissing, ErrCorrupt, ErrVersion; the store's.
 func (h *Head) Rows(ctx context.Context, store objectstore.Store, fn func(Row) error) error {
 	parts := h.byShard()
@@ -124,12 +124,13 @@ func (h *Head) shard(a *ahead, refs []PartRef, partitions []Partition) ([]Row, e
 	return rows, nil
 }
 
-// fit drops what lies before the log start, and asks that the rest be all of the partition (I6).
+// fit drops what lies before the log start or in runs, and asks that the rest be all of the partition (I6). No extent
+// lies in runs in part.
 func (r *Row) fit(p Partition) error {
-	r.Entries = since(r.Entries, p.Start)
-	at := p.Start
+	r.Entries = since(r.Entries, p.From)
+	at := p.From
 	for i, e := range r.Entries {
-		if e.Base != at && (i > 0 || e.Base > at) {
+		if e.Base != at && (i > 0 || e.Base > at || p.From > p.Start) {
 			return fmt.Errorf("%w: %s has an extent at [%d,%d) where one from %d on belongs", ErrCorrupt, p.Partition, e.Base, e.Next, at)
 		}
 		at = e.Next

@@ -89,8 +89,8 @@ func TestBuild_HistoriesAtRandomAreVerifiedByAnother(t *testing.T) {
 					}
 					one, two = two, one
 				}
-				if made < 10 {
-					t.Errorf("%d checkpoints made", made)
+				if made < 10 || w.swapped < 10 {
+					t.Errorf("%d checkpoints made, %d manifests", made, w.swapped)
 				}
 			})
 		})

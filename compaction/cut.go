@@ -240,16 +240,31 @@ func (c *cut) head(id control.CheckpointID) *checkpoint.Head {
 	}
 	slices.SortFunc(h.Journals, func(a, b checkpoint.Journal) int { return bytes.Compare(a.ID[:], b.ID[:]) })
 	for _, p := range slices.SortedFunc(maps.Keys(c.partitions), comparePartitions) {
-		h.Partitions = append(h.Partitions, c.partitions[p])
+		h.Partitions = append(h.Partitions, c.standing(p))
 	}
 	return h
+}
+
+// standing says where a partition stands: its rows go on from where its runs end, as the checkpoint's own control state
+// knows them, and the log start is where manifests say at least.
+func (c *cut) standing(of topic.Partition) checkpoint.Partition {
+	p, compacted := c.partitions[of], c.state.Compaction(of)
+	p.Start = min(max(p.Start, compacted.Start), p.End)
+	p.From = min(max(p.Start, compacted.End), p.End)
+	return p
 }
 
 // news gives what the checkpoint holds beyond its base.
 func (c *cut) news() checkpoint.News {
 	var n checkpoint.News
 	for _, p := range slices.SortedFunc(maps.Keys(c.extents), comparePartitions) {
-		n.Extents = append(n.Extents, checkpoint.Row{Partition: p, Entries: c.extents[p]})
+		entries, from := c.extents[p], c.standing(p).From
+		for len(entries) > 0 && entries[0].Next <= from { // computed from an older one than the manifests were
+			entries = entries[1:]
+		}
+		if len(entries) > 0 {
+			n.Extents = append(n.Extents, checkpoint.Row{Partition: p, Entries: entries})
+		}
 	}
 	for p, s := range c.producers {
 		if s.Len() > 0 {

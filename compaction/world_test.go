@@ -34,6 +34,8 @@ type world struct {
 	ends  map[topic.Partition]topic.Offset // as their owners know them
 	lag   map[topic.JournalID]int          // slots at the end that nobody but the owner may see yet
 	next  byte                             // of journals and topics
+
+	swapped int // manifests
 }
 
 func newWorld(t *testing.T) *world {
@@ -232,6 +234,8 @@ func (w *world) step(rng *rand.Rand) {
 		w.move(owned[rng.IntN(len(owned))].Partition, other)
 	case n == 9:
 		w.lag[mine] = rng.IntN(4)
+	case n < 13:
+		w.swapIn(owned[rng.IntN(len(owned))].Partition, rng)
 	default:
 		var some []topic.Partition
 		for _, a := range owned {
@@ -241,6 +245,45 @@ func (w *world) step(rng *rand.Rand) {
 		}
 		w.write(mine, some...)
 	}
+}
+
+// swapIn compacts some extents of a partition that are in the newest verified checkpoint, and now and then the runs before
+// them, which are joined or of which the log start has passed some.
+func (w *world) swapIn(p topic.Partition, rng *rand.Rand) {
+	newest, ok := w.state.NewestCheckpoint()
+	if !ok {
+		return
+	}
+	c := w.state.Compaction(p)
+	part := control.ManifestPart{Partition: p, From: c.End}
+	if len(c.Runs) > 0 && rng.IntN(2) == 0 {
+		part.From = c.Runs[0].Base
+		for _, r := range c.Runs {
+			part.Replaces = append(part.Replaces, r.Object)
+		}
+	}
+	var ends []topic.Offset
+	for j, slots := range w.slots {
+		for _, x := range slots[:min(int(newest.Next(j)), len(slots))] {
+			for _, e := range x.Extents {
+				if e.Partition == p && e.Next > c.End {
+					ends = append(ends, e.Next)
+				}
+			}
+		}
+	}
+	if len(ends) == 0 {
+		return
+	}
+	slices.Sort(ends)
+	part.To = ends[rng.IntN(len(ends))]
+	output := topic.Object{Planned: w.state.Next() - 1, ID: topic.ObjectID{byte(w.state.Next()), byte(w.state.Next() >> 8)}}
+	part.Run = &topic.Run{Object: output, Base: part.From, Next: part.To, Level: 1, Position: 24, Length: 100, Table: 20}
+	if len(part.Replaces) > 0 && rng.IntN(3) == 0 {
+		part.Run.Base = c.End
+	}
+	w.append(control.Manifest{Output: output, Size: 200, Parts: []control.ManifestPart{part}})
+	w.swapped++
 }
 
 // truth computes what a checkpoint must hold from the control state it stands at and its slots, all at once: extents of
@@ -299,7 +342,12 @@ func (w *world) check(state *control.State, r control.Checkpoint) *checkpoint.He
 	}
 	want := w.truth(state, h)
 	for _, p := range slices.SortedFunc(maps.Keys(want), comparePartitions) {
-		if !slices.Equal(want[p].Entries, have[p].Entries) || !bytes.Equal(want[p].Producers, have[p].Producers) {
+		c := state.Compaction(p)
+		inSlots := slices.DeleteFunc(slices.Clone(want[p].Entries), func(e index.Entry) bool { return e.Next <= c.End })
+		if at, _ := h.Partition(p); at.From != c.End || at.Start != c.Start {
+			w.t.Fatalf("checkpoint at %d: rows of %s begin at %d, start at %d, want %d and %d", r.Control, p, at.From, at.Start, c.End, c.Start)
+		}
+		if !slices.Equal(inSlots, have[p].Entries) || !bytes.Equal(want[p].Producers, have[p].Producers) {
 			w.t.Fatalf("checkpoint at %d: %s has\n%v, want\n%v", r.Control, p, have[p], want[p])
 		}
 		end := topic.Offset(0)
