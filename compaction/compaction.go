@@ -44,6 +44,28 @@ type Config struct {
 	Sweep        time.Duration // how often objects are swept; 15 minutes
 	Grace        time.Duration // for how long nothing names an object before it is deleted; 1 hour
 	MostExtents  int           // that one checkpoint takes in; the next one takes more; 500,000: they are in memory
+
+	Merge   MergeConfig
+	Garbage GarbageConfig
+	Open    func() bool // whether the newest era is open: while none is, nothing is compacted, trimmed or deleted (R4); nil: always
+}
+
+// MergeConfig says when extents and runs are merged, and into what. The zero value is the default.
+type MergeConfig struct {
+	Bytes    int64         // stored bytes of a group above its runs from which on they are compacted; 64 MiB
+	Slots    int           // or slots that they lie in, 256
+	Interval time.Duration // or so long after the last time, 10 minutes
+
+	InputBytes  int64 // stored bytes that one job takes out of slots; they are in memory; 128 MiB
+	Objects     int   // objects of level 1 of a group from which on they are merged; 8
+	ObjectBytes int64 // or their bytes, and what one object of level 2 is made of at most; 256 MiB
+	RestBytes   int64 // a run of so many bytes is not merged again; 64 MiB
+}
+
+// GarbageConfig says when what is not needed goes. The zero value is the default.
+type GarbageConfig struct {
+	Trim  time.Duration // how often a journal is trimmed at most; 1 minute
+	Sweep time.Duration // how old a control number is when a SWEEP names it; 24 hours: a job that takes longer is lost
 }
 
 // withDefaults fills in what is not set.
@@ -67,7 +89,35 @@ func (c Config) withDefaults() Config {
 			*d.field = d.value
 		}
 	}
+	c.Merge, c.Garbage = c.Merge.withDefaults(), c.Garbage.withDefaults()
+	if c.Open == nil {
+		c.Open = func() bool { return true }
+	}
 	return c
+}
+
+func (c MergeConfig) withDefaults() MergeConfig {
+	orElse(&c.Bytes, 64<<20)
+	orElse(&c.Slots, 256)
+	orElse(&c.Interval, 10*time.Minute)
+	orElse(&c.InputBytes, 128<<20)
+	orElse(&c.Objects, 8)
+	orElse(&c.ObjectBytes, 256<<20)
+	orElse(&c.RestBytes, 64<<20)
+	return c
+}
+
+func (c GarbageConfig) withDefaults() GarbageConfig {
+	orElse(&c.Trim, time.Minute)
+	orElse(&c.Sweep, 24*time.Hour)
+	return c
+}
+
+// orElse sets what is not set.
+func orElse[T int | int64 | time.Duration](field *T, value T) {
+	if *field <= 0 {
+		*field = value
+	}
 }
 
 // What keeps a checkpoint from being made or verified. Errors wrap one of these, or those of checkpoint, segment and the
@@ -85,7 +135,29 @@ var (
 type Stats struct {
 	Built, Verified, Mismatched, Lost, Failed int64
 	Swept                                     int64 // objects deleted
+
+	Jobs                         [kinds]int64 // of compaction that came to something, by Kind
+	JobsLost                     int64        // whose inputs another job took first
+	JobsFailed, JobsDamaged      int64        // tried again; of those, the ones that met damaged or missing inputs
+	Read, Written                int64        // bytes of compaction's inputs; of its outputs
+	Trims                        int64
+	GarbageObjects, GarbageBytes int64 // deleted, those of checkpoints included
 }
+
+// Kind is what a job of compaction does.
+type Kind uint8
+
+// The kinds.
+const (
+	FromSlots Kind = iota // extents of slots into an object of level 1
+	FromRuns              // runs of level 1 into an object of level 2
+	Drop                  // runs below the log start away
+	Rewrite               // what is left of an object into another
+
+	kinds = 4
+)
+
+func (k Kind) String() string { return [kinds]string{"slots", "runs", "drop", "rewrite"}[k] }
 
 // Compactor makes, verifies and sweeps checkpoints for one agent. Build, Verify and Sweep take turns with Run's work, and
 // may be called while it runs.
@@ -97,21 +169,45 @@ type Compactor struct {
 	working chan struct{}        // held by the one who works, and guards what follows; capacity 1
 	last    *checkpoint.Head     // the newest one that was read or made here
 	unnamed map[string]time.Time // objects that no checkpoint kept names -> since when, by this process's own clock
+	survey  *survey              // of the newest verified checkpoint, as far as it was needed; nil: to be read
+	groups  groups
+	trimmed map[topic.JournalID]time.Time // when last
+	garbage garbage
 
 	built, verified, mismatched, lost, failed, swept atomic.Int64
+	merged                                           merged
+	owed                                             [2]atomic.Bool // something waits for another checkpoint: to be trimmed, to be deleted
+}
+
+// merged counts what compaction did.
+type merged struct {
+	jobs                                [kinds]atomic.Int64
+	lost, failed, damaged               atomic.Int64
+	read, written                       atomic.Int64
+	trims, garbageObjects, garbageBytes atomic.Int64
 }
 
 // New makes a Compactor. It works once Run is called.
 func New(log Log, store objectstore.Store, cfg Config) *Compactor {
-	return &Compactor{log: log, store: store, cfg: cfg.withDefaults(), working: make(chan struct{}, 1)}
+	return &Compactor{
+		log: log, store: store, cfg: cfg.withDefaults(), working: make(chan struct{}, 1), garbage: newGarbage(),
+		trimmed: make(map[topic.JournalID]time.Time),
+	}
 }
 
 // Stats gives what was done so far. It may be called at any time.
 func (c *Compactor) Stats() Stats {
-	return Stats{
+	m := &c.merged
+	s := Stats{
 		Built: c.built.Load(), Verified: c.verified.Load(), Mismatched: c.mismatched.Load(), Lost: c.lost.Load(),
 		Failed: c.failed.Load(), Swept: c.swept.Load(),
+		JobsLost: m.lost.Load(), JobsFailed: m.failed.Load(), JobsDamaged: m.damaged.Load(), Read: m.read.Load(),
+		Written: m.written.Load(), Trims: m.trims.Load(), GarbageObjects: m.garbageObjects.Load(), GarbageBytes: m.garbageBytes.Load(),
 	}
+	for k := range s.Jobs {
+		s.Jobs[k] = m.jobs[k].Load()
+	}
+	return s
 }
 
 const (
@@ -119,61 +215,108 @@ const (
 	lastRetry  = 10 * time.Minute
 )
 
-// Run makes and verifies checkpoints when it is this agent's turn, and sweeps, until ctx ends. What fails is tried again,
-// with growing pauses; the agent goes on without it.
+// pace is when work of one kind is tried again after it failed.
+type pace struct {
+	tries  int
+	rested time.Time // not before
+}
+
+// result takes in how an attempt went. lost work is no failure: another agent did it.
+func (p *pace) result(err error) {
+	if err == nil || errors.Is(err, ErrLost) {
+		*p = pace{}
+		return
+	}
+	wait := min(firstRetry<<min(p.tries, 10), lastRetry)
+	p.tries, p.rested = p.tries+1, time.Now().Add(wait/2+rand.N(wait))
+}
+
+func (p *pace) ready() bool { return !time.Now().Before(p.rested) }
+
+// Run does what is this agent's to do until ctx ends: it makes and verifies checkpoints, compacts, trims, and deletes what
+// is not needed. What fails is tried again, with growing pauses; the agent goes on without it.
 func (c *Compactor) Run(ctx context.Context) error {
 	var w watch
-	var tries int
-	var rested, swept time.Time // not before
-	swept = time.Now().Add(c.cfg.Sweep)
-	for {
-		if err := pause(ctx, c.cfg.Look-rand.N(c.cfg.Look/10+1)); err != nil {
-			return err
+	var checkpoints pace
+	cleaning := newCleaning(c.cfg, time.Now())
+	for busy := false; ; {
+		if !busy {
+			if err := pause(ctx, c.cfg.Look-rand.N(c.cfg.Look/10+1)); err != nil {
+				return err
+			}
 		}
+		busy = false
 		view := w.look(c.log, c.cfg, time.Now())
-		if time.Now().Before(rested) {
-			continue
-		}
-		var err error
-		what := view.turn(c.cfg)
-		switch what {
-		case toBuild:
-			var r control.Checkpoint
-			if r, err = c.Build(ctx); err == nil {
-				w.mine = r.ID
+		view.owing = c.owed[0].Load() || c.owed[1].Load()
+		if what := view.turn(c.cfg); what != toRest && checkpoints.ready() {
+			var err error
+			if what == toBuild {
+				var r control.Checkpoint
+				if r, err = c.Build(ctx); err == nil {
+					w.mine = r.ID
+				}
+			} else {
+				err = c.Verify(ctx, view.pending)
 			}
-		case toVerify:
-			err = c.Verify(ctx, view.pending)
-		default:
-			if time.Now().After(swept) && view.sweeper {
-				what, swept = toSweep, time.Now().Add(c.cfg.Sweep)
-				err = c.Sweep(ctx)
-			}
+			checkpoints.result(err)
+			c.tell(ctx, what.String(), view, err)
+		} else {
+			busy = c.keep(ctx, view, &cleaning)
 		}
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if err == nil || errors.Is(err, ErrLost) {
-			tries = 0
-			continue
-		}
-		wait := min(firstRetry<<min(tries, 10), lastRetry)
-		rested = time.Now().Add(wait/2 + rand.N(wait))
-		tries++
-		c.tell(ctx, what, view, err)
 	}
 }
 
+// cleaning is when what is not urgent comes next.
+type cleaning struct {
+	merges, trims, sweeps pace
+	trim, sweep           time.Time // not before
+}
+
+func newCleaning(cfg Config, now time.Time) cleaning {
+	return cleaning{trim: now.Add(cfg.Garbage.Trim), sweep: now.Add(cfg.Sweep)}
+}
+
+// keep compacts, trims and deletes. It says whether there is more to compact at once.
+func (c *Compactor) keep(ctx context.Context, v view, w *cleaning) (busy bool) {
+	if w.merges.ready() {
+		did, err := c.Compact(ctx)
+		w.merges.result(err)
+		c.tell(ctx, "compact", v, err)
+		busy = did
+	}
+	if now := time.Now(); now.After(w.trim) && w.trims.ready() {
+		w.trim = now.Add(c.cfg.Garbage.Trim * time.Duration(1+10*v.cleaner))
+		err := c.Trim(ctx)
+		w.trims.result(err)
+		c.tell(ctx, "trim", v, err)
+	}
+	if now := time.Now(); now.After(w.sweep) && w.sweeps.ready() {
+		w.sweep = now.Add(c.cfg.Sweep * time.Duration(1+v.cleaner))
+		err := c.Sweep(ctx)
+		if err == nil {
+			err = c.Collect(ctx)
+		}
+		w.sweeps.result(err)
+		c.tell(ctx, "sweep", v, err)
+	}
+	return busy
+}
+
 // tell says once what an attempt failed for.
-func (c *Compactor) tell(ctx context.Context, what work, v view, err error) {
+func (c *Compactor) tell(ctx context.Context, work string, v view, err error) {
 	switch {
+	case err == nil || errors.Is(err, ErrLost) || ctx.Err() != nil:
 	case errors.Is(err, ErrNothing):
 		slog.DebugContext(ctx, "no checkpoint made", "because", err)
 	case errors.Is(err, ErrMismatch):
 		slog.ErrorContext(ctx, "a checkpoint is not what the log says and is not used", "control", v.pending.Control, "id", v.pending.ID.String(), "error", err)
+	case errors.Is(err, errTold):
 	default:
 		c.failed.Add(1)
-		slog.WarnContext(ctx, "checkpoint work is tried again later", "work", what.String(), "error", err)
+		slog.WarnContext(ctx, "work on what is stored is tried again later", "work", work, "error", err)
 	}
 }
 

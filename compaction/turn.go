@@ -17,10 +17,9 @@ const (
 	toRest work = iota
 	toBuild
 	toVerify
-	toSweep
 )
 
-func (w work) String() string { return [...]string{"none", "build", "verify", "sweep"}[w] }
+func (w work) String() string { return [...]string{"none", "build", "verify"}[w] }
 
 // view is what one agent sees of the cluster's checkpoints at one moment.
 type view struct {
@@ -32,7 +31,8 @@ type view struct {
 	pending control.CheckpointInfo // the newest one, if it is not verified; else of id 0
 	waited  time.Duration          // for how long that is known
 	mine    bool                   // this agent made it
-	sweeper bool                   // this agent sweeps
+	owing   bool                   // something can be trimmed or deleted only after another checkpoint
+	cleaner int                    // this agent's place among those that trim and delete: the others look more seldom
 }
 
 const (
@@ -48,7 +48,7 @@ func (c Config) delay(n int) time.Duration {
 // isDue says whether another checkpoint is to be made: because much happened, or some time went by and something did.
 func (v view) isDue(cfg Config) bool {
 	return v.slots >= cfg.Slots || v.records >= cfg.Records ||
-		v.aged >= cfg.Interval && (v.slots >= cfg.LeastSlots || v.records >= cfg.LeastRecords)
+		v.aged >= cfg.Interval && (v.slots >= cfg.LeastSlots || v.records >= cfg.LeastRecords || v.owing)
 }
 
 // turn says what this agent is to do now. The first in rank builds, the second verifies, the builder itself only if all
@@ -116,8 +116,8 @@ func (w *watch) look(log Log, cfg Config, now time.Time) view {
 		v.due = now.Sub(w.due)
 	}
 	v.rank, v.ranks = rank(s, cfg.Journal, newest.Control)
-	first, _ := rank(s, cfg.Journal, everyNumber)
-	v.sweeper = first == 0
+	v.cleaner, _ = rank(s, cfg.Journal, everyNumber)
+	v.cleaner = max(v.cleaner, 0)
 	return v
 }
 
@@ -148,6 +148,11 @@ const everyNumber = ^topic.Slot(0)
 func rank(s *control.State, mine topic.JournalID, number topic.Slot) (place, of int) {
 	var item topic.JournalID
 	binary.BigEndian.PutUint64(item[:], uint64(number))
+	return rankFor(s, mine, item)
+}
+
+// rankFor is rank for another item, which must be no open journal.
+func rankFor(s *control.State, mine, item topic.JournalID) (place, of int) {
 	var stay, leave []topic.JournalID
 	for _, j := range s.OpenJournals() {
 		if j.Draining {

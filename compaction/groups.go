@@ -1,0 +1,276 @@
+package compaction
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/odradek/odradek/control"
+	"github.com/odradek/odradek/objectstore"
+	"github.com/odradek/odradek/recordbatch"
+	"github.com/odradek/odradek/segment"
+	"github.com/odradek/odradek/topic"
+)
+
+// group is what this agent remembers of the partitions of one owner: they are compacted together, as their extents lie in
+// the same slots.
+type group struct {
+	progress uint64    // changes with what is swapped in
+	since    time.Time // when that was seen first
+	rested   time.Time // not before, after a job that failed
+	tries    int       // that failed
+}
+
+// errTold says that people were told already.
+var errTold = errors.New("job failed")
+
+// groups are all of them, by owner. They belong to the one who works.
+type groups struct {
+	state *control.State // they were looked at in
+	all   map[topic.JournalID]*group
+	last  topic.JournalID // whose job was done last
+}
+
+// look takes in what changed.
+func (g *groups) look(s *control.State, now time.Time) {
+	if g.state == s {
+		return
+	}
+	g.state = s
+	sums := make(map[topic.JournalID]uint64)
+	for _, j := range s.OpenJournals() {
+		sums[j.ID] = 1
+	}
+	for p, c := range s.Compactions() {
+		if a, ok := s.Owner(p); ok {
+			sums[a.Journal] += uint64(c.End)*31 + uint64(c.Start)*7 + uint64(len(c.Runs))
+		}
+	}
+	if g.all == nil {
+		g.all = make(map[topic.JournalID]*group)
+	}
+	for j := range g.all {
+		if _, ok := sums[j]; !ok {
+			delete(g.all, j)
+		}
+	}
+	for j, sum := range sums {
+		if have := g.all[j]; have == nil {
+			g.all[j] = &group{progress: sum, since: now}
+		} else if have.progress != sum {
+			have.progress, have.since = sum, now
+		}
+	}
+}
+
+// mine gives the groups that are this agent's to work on now: of which it is the first by rendezvous, and those that the
+// ones before it did nothing about for long. Two who work on one group make some garbage, and the control log keeps one
+// job of both.
+func (g *groups) mine(s *control.State, cfg Config, now time.Time) map[topic.JournalID]bool {
+	out := make(map[topic.JournalID]bool)
+	for j, have := range g.all {
+		item := j
+		for i := range item {
+			item[i] ^= 0xff // so that the owner itself is a candidate like all others
+		}
+		place, _ := rankFor(s, cfg.Journal, item)
+		if place >= 0 && now.Sub(have.since) >= time.Duration(place)*(cfg.Merge.Interval+cfg.Stagger) {
+			out[j] = true
+		}
+	}
+	return out
+}
+
+// inTurn lists owners so that none is kept waiting by another.
+func (g *groups) inTurn(owners map[topic.JournalID]bool, now time.Time) []topic.JournalID {
+	var out []topic.JournalID
+	for j := range owners {
+		if !now.Before(g.all[j].rested) {
+			out = append(out, j)
+		}
+	}
+	slices.SortFunc(out, func(a, b topic.JournalID) int { return bytes.Compare(a[:], b[:]) })
+	n, found := slices.BinarySearchFunc(out, g.last, func(a, b topic.JournalID) int { return bytes.Compare(a[:], b[:]) })
+	if found {
+		n++
+	}
+	return slices.Concat(out[n:], out[:n])
+}
+
+// Compact does one job if one is due and this agent's: extents of slots into an object of level 1, runs of level 1 into
+// one of level 2, runs below the log start away, or what is left of an object into another. It says whether there was one.
+// Inputs lie below the newest verified checkpoint (G2). A job that failed leaves everything as it was; its group rests for
+// a time that grows.
+func (c *Compactor) Compact(ctx context.Context) (bool, error) {
+	if err := c.begin(ctx); err != nil {
+		return false, err
+	}
+	defer c.done()
+	now, s := time.Now(), c.log.State()
+	c.groups.look(s, now)
+	newest, ok := s.NewestCheckpoint()
+	if !ok || !c.cfg.Open() {
+		return false, nil
+	}
+	owners := c.groups.mine(s, c.cfg, now)
+	if len(owners) == 0 {
+		return false, nil
+	}
+	v, err := c.surveyed(ctx, s, newest, owners)
+	if err != nil {
+		return false, err
+	}
+	for _, j := range c.groups.inTurn(owners, now) {
+		g := c.groups.all[j]
+		did, err := c.compactGroup(ctx, s, v, j, now.Sub(g.since))
+		if err == nil && !did {
+			continue
+		}
+		c.groups.last = j
+		if err == nil || errors.Is(err, ErrLost) {
+			g.tries = 0
+			return true, err
+		}
+		if ctx.Err() != nil {
+			return false, context.Cause(ctx)
+		}
+		wait := min(firstRetry<<min(g.tries, 10), lastRetry)
+		g.rested, g.tries = time.Now().Add(wait/2+rand.N(wait)), g.tries+1
+		c.tellFailed(ctx, j, err)
+		return false, fmt.Errorf("compact partitions of journal %s: %w: %w", j, errTold, err)
+	}
+	if v.cut && v.read != c.progress() { // more was left out than was compacted since
+		c.survey = nil
+	}
+	return false, nil
+}
+
+// progress changes with everything that is swapped in.
+func (c *Compactor) progress() uint64 {
+	var sum uint64
+	for _, g := range c.groups.all {
+		sum += g.progress
+	}
+	return sum
+}
+
+// compactGroup does a group's most urgent job. idle is for how long nothing of it was swapped in.
+func (c *Compactor) compactGroup(ctx context.Context, s *control.State, v *survey, owner topic.JournalID, idle time.Duration) (bool, error) {
+	began := time.Now()
+	done := func(kind Kind, in int64, m control.Manifest) {
+		c.merged.jobs[kind].Add(1)
+		slog.DebugContext(ctx, "compacted", "job", kind.String(), "group", owner.String(), "partitions", len(m.Parts), "read", in,
+			"written", m.Size, "took", time.Since(began))
+	}
+	sources := v.sources(s, owner)
+	if isDue(sources, idle, c.cfg.Merge) {
+		job := planSlots(sources, c.cfg.Merge.InputBytes)
+		m, err := c.mergeSlots(ctx, s, job)
+		if err == nil {
+			err = c.swap(ctx, m)
+		}
+		if err == nil {
+			done(FromSlots, job.bytes, m)
+		}
+		return true, err
+	}
+	held := v.heldBy(s, owner)
+	if drops := planDrops(held); len(drops) > 0 {
+		var m control.Manifest
+		for _, g := range drops {
+			m.Parts = append(m.Parts, g.part(nil))
+		}
+		err := c.swap(ctx, m)
+		if err == nil {
+			done(Drop, 0, m)
+		}
+		return true, err
+	}
+	kind := FromRuns
+	job, ok := planRuns(held, c.limits())
+	if !ok && wasteful(s, c.limits()) {
+		kind = Rewrite
+		job, ok = planRewrite(v.heldBy(s, topic.JournalID{}), s.Objects(), func(p topic.Partition) bool {
+			a, ok := s.Owner(p)
+			return ok && a.Journal == owner
+		}, c.limits())
+	}
+	if !ok {
+		return false, nil
+	}
+	m, err := c.mergeRuns(ctx, s, job)
+	if err == nil {
+		err = c.swap(ctx, m)
+	}
+	if err == nil {
+		done(kind, job.bytes, m)
+	}
+	return true, err
+}
+
+// isDue says whether the extents of a group are to be compacted: they are many bytes, lie in many slots, or nothing of the
+// group was for long.
+func isDue(sources []source, idle time.Duration, cfg MergeConfig) bool {
+	if len(sources) == 0 {
+		return false
+	}
+	if idle >= cfg.Interval {
+		return true
+	}
+	bytes := int64(0)
+	slots := make(map[slotExtent]struct{})
+	for _, s := range sources {
+		for _, e := range s.extents {
+			bytes += int64(e.Length)
+			slots[slotExtent{journal: e.Journal, slot: e.Slot}] = struct{}{}
+			if bytes >= cfg.Bytes || len(slots) >= cfg.Slots {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (c *Compactor) limits() limits {
+	m := c.cfg.Merge
+	return limits{object: m.ObjectBytes, rest: m.RestBytes, objects: m.Objects, waste: leastWaste}
+}
+
+// leastWaste is how many bytes an object must give back to be written anew.
+const leastWaste = 1 << 20
+
+// wasteful says whether there may be an object to be written anew.
+func wasteful(s *control.State, l limits) bool {
+	for _, info := range s.Objects() {
+		if waste := info.Size - info.Live; waste >= info.Live && waste >= l.waste {
+			return true
+		}
+	}
+	return false
+}
+
+// tellFailed says what a job failed for. What is damaged or not there stays so: people must know, and the data stays.
+func (c *Compactor) tellFailed(ctx context.Context, owner topic.JournalID, err error) {
+	c.merged.failed.Add(1)
+	if damaged(err) {
+		c.merged.damaged.Add(1)
+		slog.ErrorContext(ctx, "what is to be compacted is damaged or missing, it stays as it is", "group", owner.String(), "error", err)
+		return
+	}
+	slog.WarnContext(ctx, "compaction is tried again later", "group", owner.String(), "error", err)
+}
+
+// damaged says whether an error is about what an input holds, or that there is none.
+func damaged(err error) bool {
+	for _, why := range []error{segment.ErrCorrupt, segment.ErrVersion, segment.ErrInvalid, objectstore.ErrNotFound, objectstore.ErrRange, recordbatch.ErrCRC} {
+		if errors.Is(err, why) {
+			return true
+		}
+	}
+	return unfit(err)
+}

@@ -1,0 +1,84 @@
+package compaction
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/odradek/odradek/objectstore"
+	"github.com/odradek/odradek/topic"
+)
+
+// LedgerPrefix starts the keys of what says which objects were deleted, and why. Nothing reads them but people.
+const LedgerPrefix = "ledger/"
+
+const (
+	ledgerKept     = 30 * 24 * time.Hour // for how long a ledger is kept
+	deletesAtOnce  = 16
+	deletesOfBatch = 10_000 // objects that one ledger lists
+)
+
+// Garbage is an object that nothing needs.
+type Garbage struct {
+	Key  string
+	Size int64
+	Why  string
+}
+
+// remove deletes objects, at most as many as one ledger lists, and gives how many. The ledger is written before: whoever
+// misses an object finds who deleted it, when and why.
+func (c *Compactor) remove(ctx context.Context, planned topic.Slot, all []Garbage) (int, error) {
+	if len(all) > deletesOfBatch {
+		all = all[:deletesOfBatch]
+	}
+	if len(all) == 0 {
+		return 0, nil
+	}
+	var id [16]byte
+	rand.Read(id[:])
+	var b bytes.Buffer
+	for _, g := range all {
+		fmt.Fprintf(&b, "%s %d %s\n", g.Key, g.Size, g.Why)
+	}
+	key := fmt.Sprintf("%s%016x-%x", LedgerPrefix, uint64(planned), id)
+	if err := c.store.Create(ctx, key, objectstore.NewBody(b.Bytes())); err != nil {
+		return 0, fmt.Errorf("write %s: %w", key, err)
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(deletesAtOnce)
+	for _, o := range all {
+		g.Go(func() error {
+			if err := c.store.Delete(ctx, o.Key); err != nil {
+				return fmt.Errorf("delete %s: %w", o.Key, err)
+			}
+			c.merged.garbageObjects.Add(1)
+			c.merged.garbageBytes.Add(o.Size)
+			return nil
+		})
+	}
+	return len(all), g.Wait()
+}
+
+// forgetLedgers deletes ledgers that are old by the store's clock: nothing depends on them.
+func (c *Compactor) forgetLedgers(ctx context.Context, now time.Time) error {
+	var old []string
+	err := c.store.List(ctx, LedgerPrefix, func(o objectstore.Info) error {
+		if now.Sub(o.Modified) > ledgerKept && len(old) < deletesOfBatch {
+			old = append(old, o.Key)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("list ledgers: %w", err)
+	}
+	for _, key := range old {
+		if err := c.store.Delete(ctx, key); err != nil {
+			return fmt.Errorf("delete %s: %w", key, err)
+		}
+	}
+	return nil
+}
