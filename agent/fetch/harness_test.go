@@ -31,8 +31,8 @@ type bench struct {
 }
 
 func newBench(cfg Config) *bench {
-	if cfg == (Config{}) {
-		cfg = Config{TailBytes: 1 << 20, CatchUpBytes: 64 << 20}
+	if cfg.CatchUpBytes == 0 {
+		cfg.TailBytes, cfg.CatchUpBytes = 1<<20, 64<<20
 	}
 	store := faulty.New(memory.New(), nil)
 	return &bench{

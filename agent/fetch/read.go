@@ -5,9 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
 	"time"
 
-	"github.com/odradek/odradek/index"
 	"github.com/odradek/odradek/objectstore"
 	"github.com/odradek/odradek/recordbatch"
 	"github.com/odradek/odradek/topic"
@@ -66,12 +68,17 @@ type Result struct {
 // is an error, and then answers all parts in order. When ctx ends or Stop is closed it answers with what there is.
 func (e *Engine) Read(ctx context.Context, r Request) []Result {
 	w := &waiter{woken: make(chan struct{}, 1)}
+	r.Room = once(r.Room)
 	registered := false
 	deadline := time.NewTimer(max(r.MaxWait, 0))
 	defer deadline.Stop()
 	for {
 		if e.enough(r) || r.MaxWait <= 0 {
-			return e.gather(ctx, r)
+			out := e.gather(ctx, r)
+			if r.MaxWait <= 0 || !hollow(out) || e.enough(r) {
+				return out
+			}
+			// What there seemed to be was a hole at the end of the log, which is known now.
 		}
 		if !registered { // register first, then look again: nothing that counts in between is missed
 			defer e.wait(w, r.Parts)()
@@ -88,6 +95,26 @@ func (e *Engine) Read(ctx context.Context, r Request) []Result {
 			return e.gather(ctx, r)
 		}
 	}
+}
+
+// once lets room be asked once: who reads again has what it got then.
+func once(room func(context.Context, int) (int, error)) func(context.Context, int) (int, error) {
+	if room == nil {
+		return nil
+	}
+	asked, got := false, 0
+	return func(ctx context.Context, want int) (_ int, err error) {
+		if !asked {
+			got, err = room(ctx, want)
+			asked = err == nil
+		}
+		return got, err
+	}
+}
+
+// hollow reports whether an answer holds nothing, not even an error.
+func hollow(out []Result) bool {
+	return !slices.ContainsFunc(out, func(r Result) bool { return r.Err != nil || len(r.Records) > 0 })
 }
 
 // enough reports whether an answer would hold MinBytes, by what the index says, or an error.
@@ -109,7 +136,8 @@ func (e *Engine) behind(r Request) bool {
 }
 
 // visible says how many bytes of records there are for a request, as far as they do not pass limit, and whether the
-// answer for a part would be an error whatever comes. The first extent of a part counts whole.
+// answer for a part would be an error whatever comes. The first extent of a part counts whole, and so does about as much
+// of a run.
 func (e *Engine) visible(r Request, limit int) (size int, failed bool) {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
@@ -122,6 +150,11 @@ func (e *Engine) visible(r Request, limit int) (size int, failed bool) {
 		if p.Offset >= end {
 			continue
 		}
+		for _, run := range e.index.Runs(p.Partition, p.Offset) {
+			if size += int(e.estimate(run, p.Offset)); size >= limit {
+				return size, failed
+			}
+		}
 		for x := range e.index.From(p.Partition, p.Offset) {
 			if size += int(x.RawLength); size >= limit {
 				return size, failed
@@ -129,6 +162,27 @@ func (e *Engine) visible(r Request, limit int) (size int, failed bool) {
 		}
 	}
 	return size, failed
+}
+
+// endsBefore notes that a run has no records from an offset on.
+func (e *Engine) endsBefore(run extentKey, offset topic.Offset) {
+	if end, ok := e.hollow.Get(run); !ok || offset < end {
+		e.hollow.Drop(run)
+		e.hollow.Put(run, offset, 1)
+	}
+}
+
+// estimate is about how many bytes of records a run has from an offset on, rather more than fewer, as nobody has looked;
+// 0 only if there are none.
+func (e *Engine) estimate(r topic.Run, from topic.Offset) uint64 {
+	if from <= r.Base {
+		return r.RawLength
+	}
+	if end, ok := e.hollow.Get(keyOf(r)); ok && from >= end {
+		return 0
+	}
+	share := float64(r.Next-from) / float64(r.Next-r.Base)
+	return min(r.RawLength, uint64(share*float64(r.RawLength))+leastRoom)
 }
 
 // leastRoom is asked for where a request allows less: its first batch comes whole.
@@ -153,12 +207,13 @@ func (e *Engine) gather(ctx context.Context, r Request) []Result {
 	out := make([]Result, len(r.Parts))
 	left, err := e.room(ctx, r)
 	first := true
+	refresh := e.refreshOnce()
 	for i, p := range r.Parts {
 		if err != nil {
 			out[i].Err = fmt.Errorf("wait for memory: %w", err)
 			continue
 		}
-		out[i] = e.part(ctx, p, min(left, p.MaxBytes), first)
+		out[i] = e.part(ctx, p, min(left, p.MaxBytes), first, refresh)
 		for _, rec := range out[i].Records {
 			left -= len(rec)
 			first = false
@@ -167,24 +222,44 @@ func (e *Engine) gather(ctx context.Context, r Request) []Result {
 	return out
 }
 
+// refreshOnce gives what reads the control log when it is called first. Its error is not theirs who look again: they find
+// out by themselves.
+func (e *Engine) refreshOnce() func(context.Context) {
+	var once sync.Once
+	return func(ctx context.Context) {
+		once.Do(func() {
+			if e.cfg.Refresh == nil {
+				return
+			}
+			if err := e.cfg.Refresh(ctx); err != nil {
+				slog.WarnContext(ctx, "an object is missing, and the control log cannot be read", "err", err)
+			}
+		})
+	}
+}
+
 // part reads whole batches of one partition up to limit bytes; with force at least one, whatever its size: a consumer
 // that gets none sticks for ever.
-func (e *Engine) part(ctx context.Context, p Part, limit int, force bool) Result {
+func (e *Engine) part(ctx context.Context, p Part, limit int, force bool, refresh func(context.Context)) Result {
 	res := e.pick(ctx, p, limit, force)
-	if errors.Is(res.Err, objectstore.ErrNotFound) { // the index may name another object by now: look again, once (C2)
+	if errors.Is(res.Err, objectstore.ErrNotFound) { // another object may hold it by now: look again, once (C2)
+		refresh(ctx)
 		res = e.pick(ctx, p, limit, force)
 	}
 	return res
 }
 
 func (e *Engine) pick(ctx context.Context, p Part, limit int, force bool) Result {
-	entries, res := e.plan(p, limit, force)
+	way, res := e.plan(p, limit, force)
 	k := picker{offset: p.Offset, limit: limit, force: force}
-	for _, x := range entries {
+	for x, err := range e.located(ctx, p.Partition, way, func() int { return k.limit }) {
 		if len(k.picked) > 0 && int(x.RawLength) > k.limit && k.limit < limit/4 {
 			break // for the little that is left an extent is not read
 		}
-		rows, err := e.extent(ctx, p.Partition, x)
+		var rows [][]byte
+		if err == nil {
+			rows, err = e.extent(ctx, p.Partition, x)
+		}
 		for i := 0; err == nil && i < len(rows) && !k.full; i++ {
 			err = k.take(rows[i])
 		}
@@ -193,6 +268,9 @@ func (e *Engine) pick(ctx context.Context, p Part, limit int, force bool) Result
 		}
 		if err != nil || k.full {
 			break // what was picked so far is whole
+		}
+		if len(k.picked) == 0 && len(x.rows) == 1 {
+			e.endsBefore(x.run, p.Offset) // its last extent holds nothing any more
 		}
 	}
 	res.Records = k.picked
@@ -240,36 +318,40 @@ func (k *picker) take(row []byte) error {
 	return nil
 }
 
-// plan picks the extents to read.
-func (e *Engine) plan(p Part, limit int, force bool) ([]index.Entry, Result) {
+// plan picks the runs and the extents to read.
+func (e *Engine) plan(p Part, limit int, force bool) (route, Result) {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	res := Result{LogStart: e.index.Start(p.Partition), HighWatermark: e.index.End(p.Partition)}
 	if _, gone := e.deleted[p.Partition.Topic]; gone {
 		res.Err = fmt.Errorf("%s: %w", p.Partition, ErrUnknownPartition)
-		return nil, res
+		return route{}, res
 	}
 	if p.Offset < res.LogStart || p.Offset > res.HighWatermark {
 		res.Err = p.outside(res.LogStart, res.HighWatermark)
-		return nil, res
+		return route{}, res
 	}
 	if p.Offset == res.HighWatermark || (limit <= 0 && !force) {
-		return nil, res
+		return route{}, res
 	}
-	if p.Offset < e.index.Compacted(p.Partition) {
-		res.Err = fmt.Errorf("%s at %d lies in a run: %w", p.Partition, p.Offset, ErrStorage)
-		return nil, res
-	}
-	var entries []index.Entry
+	way := route{from: p.Offset, runs: e.index.Runs(p.Partition, p.Offset-1)} // with the one that was read before, if it ends here
 	size := 0
+	for _, run := range way.runs {
+		if run.Base > p.Offset { // the one before may be nearly over
+			size += int(run.RawLength)
+		}
+	}
+	if size >= limit && size > 0 {
+		return way, res
+	}
 	for x := range e.index.From(p.Partition, p.Offset) {
-		entries = append(entries, x)
-		if len(entries) > 1 { // the first may begin far below the offset
+		way.entries = append(way.entries, x)
+		if len(way.entries) > 1 || len(way.runs) > 0 { // the first may begin far below the offset
 			size += int(x.RawLength)
 		}
 		if size >= limit {
 			break
 		}
 	}
-	return entries, res
+	return way, res
 }

@@ -7,14 +7,24 @@ const sizedAtOnce = 10_000
 
 // Size gives the bytes of the bucket that hold a partition's visible records.
 func (e *Engine) Size(p topic.Partition) int64 {
-	total := int64(0)
-	for from := topic.Offset(0); ; {
+	total, from := e.sizeOfRuns(p)
+	for {
 		n, next := e.sizeFrom(p, from)
 		if next == from {
 			return total
 		}
 		total, from = total+n, next
 	}
+}
+
+// sizeOfRuns adds up the runs, and gives the offset behind the last of them.
+func (e *Engine) sizeOfRuns(p topic.Partition) (size int64, next topic.Offset) {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	for _, r := range e.index.Runs(p, 0) {
+		size += r.Size()
+	}
+	return size, e.index.Compacted(p)
 }
 
 // sizeFrom adds up some extents from an offset on, and gives the offset behind the last of them.

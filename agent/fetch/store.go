@@ -10,12 +10,11 @@ import (
 	"github.com/odradek/odradek/index"
 	"github.com/odradek/odradek/objectstore"
 	"github.com/odradek/odradek/segment"
-	"github.com/odradek/odradek/slotlog"
 	"github.com/odradek/odradek/topic"
 )
 
-// One GET brings a chunk of an object: whoever reads one partition of a segment soon reads the others. The cache must
-// hold many of them, or readers at different places throw out each other's before they are used. An extent that is as
+// One GET of a slot brings an aligned chunk: whoever reads one partition of a segment soon reads the others. The cache
+// must hold many of them, or readers at different places throw out each other's before they are used. An extent that is as
 // large as a chunk is read by itself.
 const (
 	maxChunk = 4 << 20
@@ -32,20 +31,29 @@ func chunkBytes(cache int64) uint32 {
 	return size
 }
 
-// maxGets bounds the GETs under way, and with them the memory of answers that no cache holds yet.
+// maxGets bounds the GETs under way; their bytes are bounded by Config.getBytes.
 const maxGets = 32
 
-// chunkKey names an aligned part of a slot's object.
-type chunkKey struct {
-	journal topic.JournalID
-	slot    topic.Slot
-	chunk   uint32 // of Engine.chunkBytes each
+// located is an extent and what is known of how it is read.
+type located struct {
+	index.Entry
+	run  extentKey        // that it is of; zero for one in a slot
+	rows []segment.Extent // of its run, from this extent on; none for one in a slot, and where nothing is to be read ahead
+	path path
+	need int64 // bytes that are wanted from here on, unpacked
+}
+
+func holder(x index.Entry) objectKey { return objectKey{x.Journal, x.Slot, x.Object} }
+
+// storedAt is where an extent's bytes are.
+func storedAt(x index.Entry) stretch {
+	return stretch{object: holder(x), from: x.Position, to: x.Position + x.Length}
 }
 
 // extent gives an extent's batches as rows of whole batches: from the tail, from what was unpacked before, or from the
 // bucket, where its CRC is checked (C2).
-func (e *Engine) extent(ctx context.Context, p topic.Partition, x index.Entry) ([][]byte, error) {
-	key := extentKey{x.Journal, x.Slot, x.Position}
+func (e *Engine) extent(ctx context.Context, p topic.Partition, x located) ([][]byte, error) {
+	key := extentKey{holder(x.Entry), x.Position}
 	if rows, ok := e.tail.Get(key); ok {
 		return rows, nil
 	}
@@ -58,21 +66,21 @@ func (e *Engine) extent(ctx context.Context, p topic.Partition, x index.Entry) (
 		raw, err := e.unpacked(ctx, p, x)
 		if errors.Is(err, segment.ErrCorrupt) {
 			// The object may be whole and only its copy here be bad: drop that, and look at the bucket once more.
-			e.forget(x)
+			e.spans.drop(storedAt(x.Entry))
 			if raw, err = e.unpacked(ctx, p, x); err != nil {
-				e.forget(x)
+				e.spans.drop(storedAt(x.Entry))
 			}
 		}
 		if err != nil {
-			return nil, 0, fmt.Errorf("%s: %w", slotlog.JournalKey(x.Journal, x.Slot), err)
+			return nil, 0, fmt.Errorf("%s: %w", key.object, err)
 		}
 		return [][]byte{raw}, int64(len(raw)), nil
 	})
 }
 
 // unpacked reads an extent's batches. Every byte of them is verified: block table, blocks, and each block's CRC (C2, I5).
-func (e *Engine) unpacked(ctx context.Context, p topic.Partition, x index.Entry) ([]byte, error) {
-	stored, err := e.stored(ctx, x)
+func (e *Engine) unpacked(ctx context.Context, p topic.Partition, x located) ([]byte, error) {
+	stored, alone, err := e.stored(ctx, x)
 	if err != nil {
 		return nil, err
 	}
@@ -80,83 +88,68 @@ func (e *Engine) unpacked(ctx context.Context, p topic.Partition, x index.Entry)
 	if err != nil {
 		return nil, err
 	}
-	if x.Length < e.chunkBytes && &raw[len(raw)-1] == &stored[len(stored)-1] { // not packed: a part of the chunk, and would keep all of it alive
+	if !alone && &raw[len(raw)-1] == &stored[len(stored)-1] { // not packed: a part of a span, and would keep all of it alive
 		raw = bytes.Clone(raw)
 	}
 	return raw, nil
 }
 
-// chunksOf gives the first and the last of the chunks that hold an extent.
-func (e *Engine) chunksOf(x index.Entry) (from, to uint32) {
-	return x.Position / e.chunkBytes, (x.Position + x.Length - 1) / e.chunkBytes
+// stored gives an extent's bytes, and whether nothing else is in the memory that they lie in.
+func (e *Engine) stored(ctx context.Context, x located) (b []byte, alone bool, err error) {
+	at := storedAt(x.Entry)
+	switch {
+	case !x.Object.IsZero():
+		b, err = e.spans.load(ctx, at, e.ahead(x), e.fetch)
+	case x.Length >= e.chunkBytes:
+		b, err = e.fetch(ctx, at)
+		alone = true
+	default:
+		b, err = e.chunked(ctx, at)
+	}
+	if err == nil && len(b) < int(x.Length) {
+		err = fmt.Errorf("%d bytes at %d, want %d: %w", len(b), x.Position, x.Length, segment.ErrCorrupt)
+	}
+	return b, alone, err
 }
 
-// forget drops the chunks of an extent.
-func (e *Engine) forget(x index.Entry) {
-	from, to := e.chunksOf(x)
-	for c := from; c <= to; c++ {
-		e.chunks.Drop(chunkKey{x.Journal, x.Slot, c})
-	}
-}
-
-// stored gives an extent's bytes: a large one's by a GET of its own, else from the chunks that hold it.
-func (e *Engine) stored(ctx context.Context, x index.Entry) ([]byte, error) {
-	if x.Length >= e.chunkBytes {
-		b, err := e.get(ctx, x.Journal, x.Slot, int64(x.Position), int64(x.Length))
-		if err == nil && len(b) < int(x.Length) {
-			err = short(len(b), x)
-		}
-		return b, err
-	}
-	from, to := e.chunksOf(x)
-	chunks := make([][]byte, to-from+1)
-	errs := make([]error, len(chunks))
+// chunked gives bytes of a slot's object from the chunks that hold them.
+func (e *Engine) chunked(ctx context.Context, at stretch) ([]byte, error) {
+	first, last := at.from/e.chunkBytes, (at.to-1)/e.chunkBytes
+	parts := make([][]byte, last-first+1)
+	errs := make([]error, len(parts))
 	var wg sync.WaitGroup
-	for i := range chunks {
-		wg.Go(func() { chunks[i], errs[i] = e.chunk(ctx, chunkKey{x.Journal, x.Slot, from + uint32(i)}) })
+	for i := range parts {
+		begin := (first + uint32(i)) * e.chunkBytes
+		chunk := stretch{at.object, begin, begin + e.chunkBytes}
+		part := stretch{at.object, max(at.from, chunk.from), min(at.to, chunk.to)}
+		wg.Go(func() {
+			parts[i], errs[i] = e.spans.load(ctx, part, func(int64) (stretch, bool) { return chunk, false }, e.fetch)
+		})
 	}
 	wg.Wait()
-	begin := x.Position - from*e.chunkBytes
-	if len(chunks) == 1 && errs[0] == nil && uint64(len(chunks[0])) >= uint64(begin)+uint64(x.Length) {
-		return chunks[0][begin : begin+x.Length], nil
+	if len(parts) == 1 || errors.Join(errs...) != nil {
+		return parts[0], errors.Join(errs...)
 	}
-	out := make([]byte, 0, x.Length)
-	for i, c := range chunks {
-		if errs[i] != nil {
-			return nil, errs[i]
-		}
-		c = c[min(int(begin), len(c)):]
-		begin = 0
-		out = append(out, c[:min(len(c), int(x.Length)-len(out))]...)
-	}
-	if len(out) < int(x.Length) {
-		return nil, short(len(out), x)
-	}
-	return out, nil
+	return bytes.Join(parts, nil), nil
 }
 
-func short(have int, x index.Entry) error {
-	return fmt.Errorf("%d bytes at %d, want %d: %w", have, x.Position, x.Length, segment.ErrCorrupt)
-}
-
-func (e *Engine) chunk(ctx context.Context, k chunkKey) ([]byte, error) {
-	return e.chunks.Load(ctx, k, func(ctx context.Context) ([]byte, int64, error) {
-		b, err := e.get(ctx, k.journal, k.slot, int64(k.chunk)*int64(e.chunkBytes), int64(e.chunkBytes))
-		return b, int64(len(b)), err
-	})
-}
-
-// get reads a part of a slot's object from the bucket.
-func (e *Engine) get(ctx context.Context, journal topic.JournalID, slot topic.Slot, at, n int64) ([]byte, error) {
+// fetch reads a part of an object from the bucket.
+func (e *Engine) fetch(ctx context.Context, at stretch) ([]byte, error) {
 	select {
 	case e.gets <- struct{}{}:
 		defer func() { <-e.gets }()
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
-	b, err := e.store.GetRange(ctx, slotlog.JournalKey(journal, slot), at, n)
+	n := int64(at.to) - int64(at.from)
+	held := min(n, e.cfg.getBytes())
+	if err := e.flight.Acquire(ctx, held); err != nil {
+		return nil, err
+	}
+	defer e.flight.Release(held)
+	b, err := e.store.GetRange(ctx, at.object.String(), int64(at.from), n)
 	if errors.Is(err, objectstore.ErrRange) {
-		err = fmt.Errorf("%w: %w", segment.ErrCorrupt, err) // the bytes of an extent are there
+		err = fmt.Errorf("%w: %w", segment.ErrCorrupt, err) // the bytes that are asked for are there
 	}
 	return b, err
 }

@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"container/list"
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -29,11 +30,20 @@ var ErrStorage = errors.New("records cannot be read from the bucket")
 // Config bounds the engine's memory.
 type Config struct {
 	TailBytes    int64 // batches of slots that counted here a moment ago
-	CatchUpBytes int64 // what was read from the bucket: half for chunks, half for unpacked extents
+	CatchUpBytes int64 // what was read from the bucket: half as stored, and tables of runs, half unpacked
+	// Refresh reads the control log to its end, when an object is not there that should be: what it held may lie in another
+	// by now. Nil: there is nothing to read.
+	Refresh func(ctx context.Context) error
 }
 
 // unpackBytes bounds what is being unpacked; an extent that is larger by itself waits for all of it.
 func (c Config) unpackBytes() int64 { return max(c.CatchUpBytes/2, maxChunk) }
+
+// getBytes bounds the bytes of GETs under way; one that is larger by itself waits for all of it.
+func (c Config) getBytes() int64 { return max(c.CatchUpBytes/2, 4*maxChunk) }
+
+// tableBytes is kept for tables of runs.
+func (c Config) tableBytes() int64 { return c.CatchUpBytes / 16 }
 
 // Engine holds the index in memory and the caches. All methods may be called concurrently.
 type Engine struct {
@@ -41,9 +51,13 @@ type Engine struct {
 	cfg        Config
 	chunkBytes uint32
 	tail       *cache.Cache[extentKey, []([]byte)]
-	chunks     *cache.Cache[chunkKey, []byte]
+	spans      *spans
+	tables     *cache.Cache[extentKey, []segment.Extent] // of runs, by where they begin
+	paths      *cache.Cache[path, int64]                 // how much was read at once up to there
+	hollow     *cache.Cache[extentKey, topic.Offset]     // of runs, by where they begin: there is no record from this offset on
 	extents    *cache.Cache[extentKey, []([]byte)]
 	gets       chan struct{}       // holds one for each GET under way
+	flight     *semaphore.Weighted // bytes of GETs under way
 	searches   chan struct{}       // holds one for each search for a time under way
 	unpack     *semaphore.Weighted // bytes of extents that are being put together and unpacked
 
@@ -55,8 +69,7 @@ type Engine struct {
 
 // extentKey names an extent's stored bytes.
 type extentKey struct {
-	journal  topic.JournalID
-	slot     topic.Slot
+	object   objectKey
 	position uint32
 }
 
@@ -74,8 +87,12 @@ func New(store objectstore.Store, cfg Config) *Engine {
 		searches:   make(chan struct{}, maxSearches),
 		unpack:     semaphore.NewWeighted(cfg.unpackBytes()),
 		tail:       cache.New[extentKey, [][]byte](cfg.TailBytes),
-		chunks:     cache.New[chunkKey, []byte](cfg.CatchUpBytes / 2),
-		gets:       make(chan struct{}, max(4, min(maxGets, cfg.CatchUpBytes/2/maxChunk))),
+		spans:      newSpans(cfg.CatchUpBytes/2 - cfg.tableBytes()),
+		tables:     cache.New[extentKey, []segment.Extent](cfg.tableBytes()),
+		paths:      cache.New[path, int64](maxPaths),
+		hollow:     cache.New[extentKey, topic.Offset](maxPaths),
+		gets:       make(chan struct{}, maxGets),
+		flight:     semaphore.NewWeighted(cfg.getBytes()),
 		extents:    cache.New[extentKey, [][]byte](cfg.CatchUpBytes / 2),
 		index:      index.New(),
 		deleted:    make(map[topic.ID]struct{}),
@@ -113,8 +130,9 @@ func (e *Engine) Add(journal topic.JournalID, slot segment.SlotExtents) error {
 	return errors.Join(errs...)
 }
 
-// Restore begins a partition with what a checkpoint holds of it: its log start, and the extents from there on, which follow
-// one another; the first may begin before the log start. What is known already is passed over. Error: as Add's.
+// Restore begins a partition with what a checkpoint holds of it: its log start, and the extents that follow one another from
+// there on, or from where its runs end; the first may begin before the log start. Runs may be told before or after: extents
+// that lie behind some not told yet stay unseen until then. What is known already is passed over. Error: as Add's.
 func (e *Engine) Restore(p topic.Partition, start topic.Offset, entries []index.Entry) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -127,18 +145,14 @@ func (e *Engine) Restore(p topic.Partition, start topic.Offset, entries []index.
 	}
 	before := e.index.End(p)
 	if first > before {
-		if err := e.index.SetStart(p, first); err != nil {
-			return fmt.Errorf("restore: %w", err)
-		}
+		e.index.Begin(p, first) // all that is known lies below the log start
 	}
 	for _, x := range entries {
 		if _, err := e.index.Insert(p, x); err != nil {
 			return fmt.Errorf("restore: %w", err)
 		}
 	}
-	if err := e.index.SetStart(p, start); err != nil {
-		return fmt.Errorf("restore: %w", err)
-	}
+	e.index.Raise(p, start)
 	if e.index.End(p) > before {
 		e.notify(p)
 	}
@@ -167,7 +181,7 @@ func (e *Engine) AddTail(journal topic.JournalID, slot segment.SlotExtents, runs
 		for _, b := range r.Batches {
 			size += int64(len(b))
 		}
-		e.tail.Put(extentKey{journal, slot.Slot, slot.Extents[i].Position}, r.Batches, size)
+		e.tail.Put(extentKey{objectKey{journal: journal, slot: slot.Slot}, slot.Extents[i].Position}, r.Batches, size)
 	}
 	return e.Add(journal, slot)
 }
@@ -205,7 +219,8 @@ func (e *Engine) Bounds(p topic.Partition) (start, end topic.Offset) {
 	return e.index.Start(p), e.index.End(p)
 }
 
-// Extents lists the extents of a partition that hold offsets of [from, to), as far as they are visible, in offset order.
+// Extents lists the extents of a partition in slots that hold offsets of [from, to), as far as they are visible, in offset
+// order. What is compacted is not among them.
 func (e *Engine) Extents(p topic.Partition, from, to topic.Offset) []index.Entry {
 	e.mu.RLock()
 	defer e.mu.RUnlock()

@@ -1,0 +1,162 @@
+package fetch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"sort"
+
+	"github.com/odradek/odradek/index"
+	"github.com/odradek/odradek/segment"
+	"github.com/odradek/odradek/topic"
+)
+
+// A run is read in stretches that begin with the extent wanted and grow while somebody reads on, as an operating system
+// reads files ahead: who looks at a few records fetches little, and who reads all of a large run needs few GETs. No
+// stretch leaves its run: what lies behind is of another partition.
+const (
+	firstAhead = 1 << 20
+	mostAhead  = 16 << 20
+	maxPaths   = 4096 // ends of stretches that are remembered
+)
+
+// path names a place where a reader stands: behind a part of an object, in a run or at its end.
+type path struct {
+	object topic.Object
+	at     uint32
+}
+
+// route is the runs and extents of a partition that a read goes through, in offset order.
+type route struct {
+	from    topic.Offset
+	runs    []topic.Run // the first may end at from
+	entries []index.Entry
+}
+
+// located yields the extents of a route from the one that holds its first offset, or follows it where that lies in a
+// hole. need gives how many bytes are wanted still. An error ends it.
+func (e *Engine) located(ctx context.Context, p topic.Partition, r route, need func() int) iter.Seq2[located, error] {
+	return func(yield func(located, error) bool) {
+		var before path
+		for _, run := range r.runs {
+			if run.Next <= r.from || run.Length == 0 {
+				before = endOf(run)
+				continue
+			}
+			rows, err := e.table(ctx, p, run, before, int64(need()))
+			if err != nil {
+				yield(located{}, err)
+				return
+			}
+			for i := sort.Search(len(rows), func(i int) bool { return rows[i].Next > r.from }); i < len(rows); i++ {
+				x := located{Entry: index.NewRunEntry(run.Object, rows[i]), run: keyOf(run), rows: rows[i:], need: int64(need())}
+				if x.path = (path{run.Object, rows[i].Position}); i == 0 {
+					x.path = before
+				}
+				if !yield(x, nil) {
+					return
+				}
+			}
+			before = endOf(run)
+		}
+		for _, x := range r.entries {
+			if !yield(located{Entry: x}, nil) {
+				return
+			}
+		}
+	}
+}
+
+// keyOf names a run.
+func keyOf(r topic.Run) extentKey { return extentKey{objectKey{object: r.Object}, r.Position} }
+
+func endOf(r topic.Run) path { return path{r.Object, r.Position + r.Length} }
+
+// table gives the extents of a run. A run that is read whole comes with one GET, table and all; of others the table comes
+// by itself. It is verified against the run (I5).
+func (e *Engine) table(ctx context.Context, p topic.Partition, r topic.Run, before path, need int64) ([]segment.Extent, error) {
+	key := keyOf(r)
+	return e.tables.Load(ctx, key, func(ctx context.Context) ([]segment.Extent, int64, error) {
+		rows, err := e.readTable(ctx, p, r, before, need)
+		if errors.Is(err, segment.ErrCorrupt) { // as with extents: perhaps only the copy here is bad
+			all := stretch{key.object, r.Position, r.Position + r.Length + r.Table}
+			e.spans.drop(all)
+			if rows, err = e.readTable(ctx, p, r, before, need); err != nil {
+				e.spans.drop(all)
+			}
+		}
+		if err != nil {
+			return nil, 0, fmt.Errorf("%s: %w", key.object, err)
+		}
+		return rows, tableOverhead + int64(len(rows))*extentSize, nil
+	})
+}
+
+// extentSize is what a segment.Extent takes in memory, tableOverhead what a table takes beside its extents.
+const (
+	extentSize    = 64
+	tableOverhead = 256
+)
+
+func (e *Engine) readTable(ctx context.Context, p topic.Partition, r topic.Run, before path, need int64) ([]segment.Extent, error) {
+	end := r.Position + r.Length
+	at := stretch{objectKey{object: r.Object}, end, end + r.Table}
+	table, err := e.spans.load(ctx, at, func(most int64) (stretch, bool) {
+		if window := e.window(before, need, most); r.Size() <= window {
+			e.remember(endOf(r), window)
+			return stretch{at.object, r.Position, at.to}, true
+		}
+		return at, false
+	}, e.fetch)
+	if err != nil {
+		return nil, err
+	}
+	return segment.ReadRunTable(p, r, table)
+}
+
+// window is how many bytes are read at once by a reader that came along before: twice as many as the last time, at least
+// what it needs, at most what the cache has room for.
+func (e *Engine) window(before path, need, most int64) int64 {
+	window := int64(firstAhead)
+	if last, ok := e.paths.Get(before); ok {
+		window = max(window, 2*last)
+	}
+	return max(minChunk, min(max(window, need), mostAhead, most))
+}
+
+// remember notes with which window a stretch that ends at a place was read: who reads on from there came along it.
+func (e *Engine) remember(at path, window int64) {
+	e.paths.Drop(at)
+	e.paths.Put(at, window, 1)
+}
+
+// ahead widens what is fetched of a run beyond the extent that is wanted, to the end of an extent.
+func (e *Engine) ahead(x located) widen {
+	if len(x.rows) == 0 {
+		return func(int64) (stretch, bool) { return storedAt(x.Entry), false }
+	}
+	return func(most int64) (stretch, bool) {
+		window := e.window(x.path, x.needed(), most)
+		to := x.Position
+		for _, row := range x.rows {
+			if to += row.Length; int64(to-x.Position) >= window {
+				break
+			}
+		}
+		e.remember(path{x.Object, to}, window)
+		return stretch{holder(x.Entry), x.Position, to}, true
+	}
+}
+
+// needed is how many stored bytes hold those that are needed.
+func (x located) needed() (stored int64) {
+	raw := int64(0)
+	for _, row := range x.rows {
+		if raw >= x.need || stored >= mostAhead {
+			break
+		}
+		raw, stored = raw+int64(row.RawLength), stored+int64(row.Length)
+	}
+	return stored
+}

@@ -1,0 +1,167 @@
+package fetch
+
+import (
+	"container/list"
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/odradek/odradek/slotlog"
+	"github.com/odradek/odradek/topic"
+)
+
+// spanTimeout ends a GET that hangs; the one who asked first may have gone by then.
+const spanTimeout = 60 * time.Second
+
+// objectKey names an object of the bucket that holds extents.
+type objectKey struct {
+	journal topic.JournalID
+	slot    topic.Slot
+	object  topic.Object // zero: the slot's
+}
+
+func (k objectKey) String() string {
+	if !k.object.IsZero() {
+		return k.object.Key()
+	}
+	return slotlog.JournalKey(k.journal, k.slot)
+}
+
+// stretch is the bytes [from, to) of an object.
+type stretch struct {
+	object   objectKey
+	from, to uint32
+}
+
+// spans holds stretches of objects as one GET brought each, at most limit bytes together. Of several that ask for bytes
+// under way one fetches. Safe for concurrent use. Bytes are shared and must not be changed.
+type spans struct {
+	limit int64
+
+	mu     sync.Mutex // guards all below; never held while loading
+	used   int64
+	held   map[objectKey][]*span // also those that are being loaded
+	recent *list.List            // of loaded ones, most recently used first
+}
+
+// span is one GET and what it brought.
+type span struct {
+	stretch
+	ahead bool          // of a run, one part of it after the other is read
+	read  int64         // bytes that were asked of it so far; guarded by spans.mu
+	at    *list.Element // in recent; nil if it is not kept; guarded by spans.mu
+
+	done  chan struct{} // closed when what follows is set
+	bytes []byte        // fewer than asked for where the object ends before
+	err   error
+}
+
+func newSpans(limit int64) *spans {
+	return &spans{limit: limit, held: make(map[objectKey][]*span), recent: list.New()}
+}
+
+// load gives the bytes of want, fewer where the object ends before, from a span that has them all. If there is none it
+// asks widen for a stretch that holds want, and fetches that. fetch goes on when ctx ends, for others that wait for it;
+// errors are not kept.
+func (s *spans) load(ctx context.Context, want stretch, widen widen, fetch func(context.Context, stretch) ([]byte, error)) ([]byte, error) {
+	s.mu.Lock()
+	if sp := s.find(want); sp != nil {
+		s.mu.Unlock()
+		select {
+		case <-sp.done:
+			return sp.part(want), sp.err
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+	sp := &span{done: make(chan struct{}), read: int64(want.to - want.from)}
+	sp.stretch, sp.ahead = widen(s.room())
+	s.held[sp.object] = append(s.held[sp.object], sp)
+	s.mu.Unlock()
+
+	inner, cancel := context.WithTimeout(context.WithoutCancel(ctx), spanTimeout)
+	defer cancel()
+	sp.bytes, sp.err = fetch(inner, sp.stretch)
+	s.mu.Lock()
+	s.keep(sp)
+	s.mu.Unlock()
+	close(sp.done)
+	return sp.part(want), sp.err
+}
+
+// widen gives the stretch to fetch, most bytes at most if what is wanted allows it, and whether its reader is expected to
+// read all of it. It is called under a lock and does not block.
+type widen func(most int64) (wide stretch, ahead bool)
+
+// find gives the span that has all of want, loaded or not. mu is held.
+func (s *spans) find(want stretch) *span {
+	for _, sp := range s.held[want.object] {
+		if sp.from <= want.from && want.to <= sp.to {
+			sp.read += int64(want.to - want.from)
+			if sp.at != nil {
+				s.recent.MoveToFront(sp.at)
+			}
+			return sp
+		}
+	}
+	return nil
+}
+
+// room is how many bytes one more reader may read ahead, so that those who read now find what they read ahead when they
+// come to it. mu is held.
+func (s *spans) room() int64 {
+	unread := int64(2) // what is about to be read, and what its reader has just left
+	for _, spans := range s.held {
+		for _, sp := range spans {
+			if sp.ahead && sp.read < int64(sp.to-sp.from) {
+				unread++
+			}
+		}
+	}
+	return s.limit / unread
+}
+
+// keep takes in what was loaded and evicts what no longer fits; what failed, and what is larger than limit, is let go.
+// mu is held.
+func (s *spans) keep(sp *span) {
+	if sp.err != nil || int64(len(sp.bytes)) > s.limit {
+		s.let(sp)
+		return
+	}
+	sp.at = s.recent.PushFront(sp)
+	for s.used += int64(len(sp.bytes)); s.used > s.limit; {
+		s.let(s.recent.Back().Value.(*span))
+	}
+}
+
+// let forgets a span. mu is held.
+func (s *spans) let(sp *span) {
+	if sp.at != nil {
+		s.recent.Remove(sp.at)
+		s.used -= int64(len(sp.bytes))
+		sp.at = nil
+	}
+	rest := slices.DeleteFunc(s.held[sp.object], func(o *span) bool { return o == sp })
+	if s.held[sp.object] = rest; len(rest) == 0 {
+		delete(s.held, sp.object)
+	}
+}
+
+// drop forgets the loaded spans that hold any of the bytes of bad, so that the next load fetches them again.
+func (s *spans) drop(bad stretch) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, sp := range slices.Clone(s.held[bad.object]) {
+		if sp.at != nil && sp.from < bad.to && bad.from < sp.to {
+			s.let(sp)
+		}
+	}
+}
+
+// part gives the bytes of want, which the span was asked for.
+func (sp *span) part(want stretch) []byte {
+	from := min(int(want.from-sp.from), len(sp.bytes))
+	to := min(int(want.to-sp.from), len(sp.bytes))
+	return sp.bytes[from:to:to]
+}
