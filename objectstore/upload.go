@@ -16,6 +16,7 @@ const (
 	PartSize = 64 << 20
 	// MaxParts is how many parts an upload has at most, as in S3.
 	MaxParts = 10_000
+	maxPart  = 5 << 30
 )
 
 var (
@@ -32,8 +33,8 @@ type Uploader interface {
 	// nobody knows of, which AbortStale ends.
 	Upload(ctx context.Context, key string) (Upload, error)
 	// AbortStale ends the uploads of keys that start with prefix and were begun before a moment of the store's clock, and
-	// says how many. Whoever still works on one of them meets ErrUploadGone, or an error. With an error some may have been ended.
-	// A store may not list all of them, as MinIO: it ends them by itself after a day.
+	// says how many. Whoever still works on one of them meets ErrUploadGone. With an error some may have been ended. It is
+	// for tidiness: a store may not list all there are, as a MinIO that was started again, which ends them by itself after a day.
 	AbortStale(ctx context.Context, prefix string, before time.Time) (int, error)
 }
 
@@ -56,4 +57,39 @@ func Uploads(s Store) (Uploader, error) {
 		return u, nil
 	}
 	return nil, fmt.Errorf("%w: %T", ErrNoUploads, s)
+}
+
+// PartCount keeps what Append asks of parts, for those who implement it. The zero value is before the first part.
+type PartCount struct {
+	Parts int   // that were added
+	Size  int64 // of all of them
+	short bool  // the newest is shorter than any but the last may be
+}
+
+// Admit says whether a part of size bytes may come next.
+func (c *PartCount) Admit(size int64) error {
+	switch {
+	case c.short:
+		return fmt.Errorf("part %d of an upload behind one of less than %d bytes", c.Parts+1, MinPart)
+	case size < 1 || size > maxPart:
+		return fmt.Errorf("part %d of an upload has %d bytes, want 1 to %d", c.Parts+1, size, int64(maxPart))
+	case c.Parts == MaxParts:
+		return fmt.Errorf("upload of more than %d parts", MaxParts)
+	}
+	return nil
+}
+
+// Add counts a part.
+func (c *PartCount) Add(size int64) {
+	c.Parts++
+	c.Size += size
+	c.short = size < MinPart
+}
+
+// Whole says whether the upload may be completed.
+func (c *PartCount) Whole() error {
+	if c.Parts == 0 {
+		return errors.New("upload without a part")
+	}
+	return nil
 }

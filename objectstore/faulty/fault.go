@@ -24,7 +24,7 @@ type Call struct {
 	OfKey  int // 1, 2, 3 ... over the calls of this kind with this key
 	Kind   objectstore.Kind
 	Key    string // List's prefix
-	Size   int64  // of Create's body
+	Size   int64  // of Create's body, or Append's part
 }
 
 // Fault is what happens to a call. The zero value is no fault. What is set happens in the order of the fields.
@@ -33,8 +33,8 @@ type Fault struct {
 	Delay time.Duration
 	// Before is returned instead of making the call.
 	Before error
-	// Late holds a Create back: the caller gets ErrLost at once, and the object appears, or meets another, at
-	// Store.Land. Other calls ignore it.
+	// Late holds a Create, or the Complete of an Upload, back: the caller gets ErrLost at once, and the object appears, or
+	// meets another, at Store.Land. Other calls ignore it.
 	Late bool
 	// Mangle changes the bytes that Get and GetRange return. Truncate and FlipBit make some.
 	Mangle func([]byte) []byte

@@ -22,18 +22,12 @@ type Store struct {
 	calls  []Call // all of them, if they are recorded
 	ofKind map[objectstore.Kind]int
 	ofKey  map[kindKey]int // nil if calls are not recorded
-	held   []heldPut
+	held   []func(context.Context) error
 }
 
 type kindKey struct {
 	kind objectstore.Kind
 	key  string
-}
-
-// heldPut is a Create that its caller gave up.
-type heldPut struct {
-	key  string
-	body objectstore.Body // a copy: the caller uses its slices again
 }
 
 var _ objectstore.Store = (*Store)(nil)
@@ -82,7 +76,7 @@ func (s *Store) Calls() []Call {
 	return append([]Call(nil), s.calls...)
 }
 
-// Land lets the Creates that Fault.Late held back arrive, in their order, outage or not, and returns what each met:
+// Land lets the Creates and Completes that Fault.Late held back arrive, in their order, outage or not, and returns what each met:
 // nil, ErrExists or another error of the store below.
 func (s *Store) Land(ctx context.Context) []error {
 	s.mu.Lock()
@@ -90,8 +84,8 @@ func (s *Store) Land(ctx context.Context) []error {
 	s.held = nil
 	s.mu.Unlock()
 	var errs []error
-	for _, p := range held {
-		errs = append(errs, s.store.Create(ctx, p.key, p.body))
+	for _, call := range held {
+		errs = append(errs, call(ctx))
 	}
 	return errs
 }
@@ -103,7 +97,8 @@ func (s *Store) Create(ctx context.Context, key string, body objectstore.Body) e
 		return err
 	}
 	if f.Late {
-		s.hold(key, body)
+		body.Parts, body.Meta = [][]byte{bytes.Join(body.Parts, nil)}, maps.Clone(body.Meta) // the caller uses its slices again
+		s.hold(func(ctx context.Context) error { return s.store.Create(ctx, key, body) })
 		return fmt.Errorf("create %s: %w", key, ErrLost)
 	}
 	return f.answer("create", key, s.store.Create(ctx, key, body))
@@ -195,12 +190,11 @@ func (s *Store) next(kind objectstore.Kind, key string, size int64) Fault {
 	return s.script(c)
 }
 
-func (s *Store) hold(key string, body objectstore.Body) {
-	body.Parts = [][]byte{bytes.Join(body.Parts, nil)}
-	body.Meta = maps.Clone(body.Meta)
+// hold keeps a call that its caller gave up.
+func (s *Store) hold(call func(context.Context) error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.held = append(s.held, heldPut{key, body})
+	s.held = append(s.held, call)
 }
 
 // answer replaces the answer of a call that took effect.

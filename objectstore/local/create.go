@@ -38,7 +38,7 @@ func (s *Store) Create(ctx context.Context, key string, body objectstore.Body) e
 
 // write puts the body into a new temporary file and fsyncs it. After an error there is no file.
 func (s *Store) write(ctx context.Context, body objectstore.Body) (name string, err error) {
-	f, err := s.createTemp()
+	f, err := s.createTemp("")
 	if err != nil {
 		return "", err
 	}

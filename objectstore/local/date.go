@@ -15,7 +15,7 @@ func (s *Store) Date(ctx context.Context) (time.Time, error) {
 	if s.reads {
 		return time.Time{}, fmt.Errorf("date: %w", errReads)
 	}
-	f, err := s.createTemp()
+	f, err := s.createTemp("")
 	if err != nil {
 		return time.Time{}, fmt.Errorf("date: %w", explain(err))
 	}

@@ -7,7 +7,7 @@
 //
 //	<dir>/control/000...          an object: the key is the path
 //	<dir>/.odradek.lock           Lock: one agent with its index in memory, or many that share a Redis
-//	<dir>/.odradek.tmp/<pid>-...  bodies being written; removed at Open when their process is gone
+//	<dir>/.odradek.tmp/<pid>-...  bodies and uploads being written; removed at Open when their process is gone
 //
 // An answer that rests on an object - ErrExists, the bytes of a Get, a Head - is given only once the object's name
 // is durable, whichever process created it: a reader that acted on a name which a power cut takes back would have

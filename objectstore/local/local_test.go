@@ -23,8 +23,8 @@ func TestConformance(t *testing.T) {
 
 // twoDoors creates through two stores of one directory by turns, as two processes do.
 type twoDoors struct {
-	objectstore.Store
-	other objectstore.Store
+	*local.Store
+	other *local.Store
 	turn  chan bool
 }
 
@@ -35,6 +35,15 @@ func (d twoDoors) Create(ctx context.Context, key string, body objectstore.Body)
 		return d.other.Create(ctx, key, body)
 	}
 	return d.Store.Create(ctx, key, body)
+}
+
+func (d twoDoors) Upload(ctx context.Context, key string) (objectstore.Upload, error) {
+	turn := <-d.turn
+	d.turn <- !turn
+	if turn {
+		return d.other.Upload(ctx, key)
+	}
+	return d.Store.Upload(ctx, key)
 }
 
 func (d twoDoors) Date(ctx context.Context) (time.Time, error) { return objectstore.Date(ctx, d.other) }

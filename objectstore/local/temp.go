@@ -19,9 +19,10 @@ const (
 	leftoverAge = 10 * time.Minute
 )
 
-// createTemp makes the next temporary file. Its name, <pid>-<nanoseconds>-<serial>, says who writes it.
-func (s *Store) createTemp() (*os.File, error) {
-	name := fmt.Sprintf("%d-%x-%x", os.Getpid(), time.Now().UnixNano(), s.serial.Add(1))
+// createTemp makes the next temporary file. Its name, <pid>-<nanoseconds>-<serial>, says who writes it; that of an upload
+// goes on with its key.
+func (s *Store) createTemp(more string) (*os.File, error) {
+	name := fmt.Sprintf("%d-%x-%x%s", os.Getpid(), time.Now().UnixNano(), s.serial.Add(1), more)
 	path := filepath.Join(s.tmp, name)
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -64,15 +65,15 @@ func (s *Store) removeLeftovers() error {
 
 // tempOwner reads the process id from a name that createTemp made.
 func tempOwner(name string) (pid int, ok bool) {
-	fields := strings.Split(name, "-")
-	if len(fields) != 3 {
+	fields := strings.SplitN(name, "-", 4)
+	if len(fields) < 3 {
 		return 0, false
 	}
 	pid, err := strconv.Atoi(fields[0])
 	if err != nil || pid <= 0 {
 		return 0, false
 	}
-	for _, f := range fields[1:] {
+	for _, f := range fields[1:3] {
 		if _, err := strconv.ParseUint(f, 16, 64); err != nil {
 			return 0, false
 		}

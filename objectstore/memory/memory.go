@@ -15,8 +15,9 @@ import (
 
 // Store holds objects in memory. The zero value is not usable; see New.
 type Store struct {
-	mu      sync.RWMutex // guards objects
+	mu      sync.RWMutex // guards all below
 	objects map[string]object
+	uploads map[*upload]struct{} // that were begun and not ended
 }
 
 // object is immutable once it is in the map.

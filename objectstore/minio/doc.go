@@ -3,7 +3,8 @@
 //
 // Floor 1. It keeps the same rules as package s3: a Create is one PUT with If-None-Match: *, sent once, payload
 // unsigned, its CRC32C in a header for the store to check; reads are retried twice. What differs is the library:
-// minio-go is smaller, needs no region, and signs by its own clock (see objectstore.WithSigningTime).
+// minio-go is smaller, needs no region, and signs by its own clock (see objectstore.WithSigningTime). The completion of an
+// upload carries If-None-Match: * as well.
 //
 // Credentials come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, else MINIO_ROOT_USER and
 // MINIO_ROOT_PASSWORD, else the shared AWS file, else the machine's role.
