@@ -30,7 +30,7 @@ func nobody(t *testing.T) string {
 func TestClientCommands_SayPlainlyThatNoBrokerIsThere(t *testing.T) {
 	address := nobody(t)
 	for _, args := range []string{
-		"topic list", "topic create t", "topic describe t", "topic delete t", "produce t", "consume t", "consume t --group g",
+		"topic list", "topic create t", "topic describe t", "topic delete t", "topic delete-records t 0:1", "produce t", "consume t", "consume t --group g",
 		"group list", "group describe g",
 	} {
 		got := odradekIn(t, world{args: strings.Fields(args), environ: []string{"ODRADEK_BOOTSTRAP=" + address}})

@@ -18,9 +18,9 @@ import (
 )
 
 func topicCommand(w world) *cobra.Command {
-	cmd := &cobra.Command{Use: "topic", Short: "Create, list, describe and delete topics", Args: subcommand, RunE: help}
+	cmd := &cobra.Command{Use: "topic", Short: "Create, list, describe and delete topics, and delete records", Args: subcommand, RunE: help}
 	bootstrap := bootstrapFlag(cmd, w)
-	cmd.AddCommand(topicCreate(bootstrap), topicList(bootstrap), topicDescribe(bootstrap), topicDelete(bootstrap))
+	cmd.AddCommand(topicCreate(bootstrap), topicList(bootstrap), topicDescribe(bootstrap), topicDelete(bootstrap), topicDeleteRecords(bootstrap))
 	return cmd
 }
 
