@@ -58,7 +58,7 @@ func (e *Engine) refuseForeign(ctx context.Context) error {
 
 func (e *Engine) foreign(ctx context.Context) error {
 	found := errors.New("found")
-	for _, prefix := range []string{slotlog.ControlPrefix, slotlog.JournalsPrefix, checkpoint.Prefix} {
+	for _, prefix := range []string{slotlog.ControlPrefix, slotlog.JournalsPrefix, checkpoint.Prefix, topic.CompactedPrefix} {
 		var key string
 		err := e.store.List(ctx, prefix, func(i objectstore.Info) error {
 			key = i.Key

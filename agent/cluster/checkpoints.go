@@ -18,10 +18,25 @@ import (
 // errUnkept says that the control state does not keep a checkpoint any more that an era was to be recovered from.
 var errUnkept = errors.New("checkpoint is not kept any more")
 
-// unfitCheckpoint says whether an error is about what a checkpoint's objects hold, or that they are not there: the
-// checkpoint before it will do. After any other error the same objects are asked for again.
+// outlived says what keeps the log from being read from where next says that something stands for the slots below: TRIM of
+// a journal lies above, so that slots between may be gone (I2, I9). The two newest verified checkpoints never lie below it
+// (G2).
+func outlived(s *control.State, next func(topic.JournalID) topic.Slot) error {
+	for j := range s.Journals() {
+		if from := next(j.ID); from < j.Trim {
+			return fmt.Errorf("journal %s would have to be read from slot %d, and is trimmed below %d: %w", j.ID, from, j.Trim, ErrTrimmed)
+		}
+	}
+	return nil
+}
+
+// nextInNone is where the log is read from without a checkpoint.
+func nextInNone(topic.JournalID) topic.Slot { return 0 }
+
+// unfitCheckpoint says whether an error is about what a checkpoint's objects hold, that they are not there, or that slots
+// behind it may not be there any more: the checkpoint before it will do. After any other error the same objects are asked for again.
 func unfitCheckpoint(err error) bool {
-	for _, why := range []error{checkpoint.ErrCorrupt, checkpoint.ErrMissing, checkpoint.ErrVersion, ErrContradiction} {
+	for _, why := range []error{checkpoint.ErrCorrupt, checkpoint.ErrMissing, checkpoint.ErrVersion, ErrContradiction, ErrTrimmed} {
 		if errors.Is(err, why) {
 			return true
 		}
@@ -143,14 +158,21 @@ func (e *Engine) restored(ctx context.Context, s *control.State, log Log) (*fold
 		if !c.Verified {
 			continue
 		}
-		f, head, err := e.restore(ctx, s, c, log)
+		err := outlived(s, c.Next)
 		if err == nil {
-			return f, head, nil
+			var f *folding
+			var head *checkpoint.Head
+			if f, head, err = e.restore(ctx, s, c, log); err == nil {
+				return f, head, nil
+			}
 		}
 		if !unfitCheckpoint(err) {
 			return nil, nil, err
 		}
 		e.dismiss(ctx, c.Control, c.ID, err)
+	}
+	if err := outlived(s, nextInNone); err != nil {
+		return nil, nil, err
 	}
 	return newFolding(), nil, nil
 }
@@ -226,17 +248,24 @@ func agrees(head *checkpoint.Head, c control.CheckpointInfo) error {
 
 // eraBase picks what the next era is recovered from: the newest checkpoint whose head can be read; nil if there is none.
 func (e *Engine) eraBase(ctx context.Context) (*checkpoint.Head, error) {
-	for _, c := range slices.Backward(e.State().Checkpoints()) {
+	s := e.State()
+	for _, c := range slices.Backward(s.Checkpoints()) {
 		if !c.Verified {
 			continue
 		}
-		head, err := e.baseOf(ctx, c)
-		if err == nil || !unfitCheckpoint(err) {
-			return head, err
+		err := outlived(s, c.Next)
+		if err == nil {
+			var head *checkpoint.Head
+			if head, err = e.baseOf(ctx, c); err == nil {
+				return head, nil
+			}
+		}
+		if !unfitCheckpoint(err) {
+			return nil, err
 		}
 		e.dismiss(ctx, c.Control, c.ID, err)
 	}
-	return nil, nil
+	return nil, outlived(s, nextInNone)
 }
 
 // baseOf reads the head of a checkpoint that an era is recovered from, once.

@@ -28,7 +28,16 @@ import (
 func (o *owner) compute(t *testing.T, store objectstore.Store, next map[topic.JournalID]topic.Slot) *checkpoint.Head {
 	t.Helper()
 	s, rows := o.State(), newLedger()
-	f := newFolding()
+	for p, c := range s.Compactions() {
+		rows.SetRuns(p, c.Start, c.End, c.Runs)
+	}
+	f, base := newFolding(), (*checkpoint.Head)(nil)
+	if outlived(s, nextInNone) != nil { // what lay below TRIM only the checkpoint before knows
+		var err error
+		if f, base, err = o.restored(t.Context(), s, rows); err != nil {
+			t.Fatal(err)
+		}
+	}
 	h := &checkpoint.Head{ID: control.CheckpointID(NewJournalID()), Control: s.Next() - 1, State: s.AppendSnapshot(nil)}
 	for j := range s.Journals() {
 		end := next[j.ID]
@@ -39,7 +48,7 @@ func (o *owner) compute(t *testing.T, store objectstore.Store, next map[topic.Jo
 			continue
 		}
 		h.Journals = append(h.Journals, checkpoint.Journal{ID: j.ID, Next: end})
-		err := o.slots(t.Context(), j.ID, 0, end, func(x segment.SlotExtents) error {
+		err := o.slots(t.Context(), j.ID, nextIn(base, j.ID), end, func(x segment.SlotExtents) error {
 			x = present(s, x)
 			return errors.Join(f.take(s, j.ID, x), rows.Add(j.ID, x))
 		})
@@ -55,8 +64,13 @@ func (o *owner) compute(t *testing.T, store objectstore.Store, next map[topic.Jo
 	})
 	var news checkpoint.News
 	for _, p := range ps {
-		h.Partitions = append(h.Partitions, checkpoint.Partition{Partition: p, End: f.history.Ends[p]})
-		news.Extents = append(news.Extents, checkpoint.Row{Partition: p, Entries: rows.Extents(p, 0, f.history.Ends[p])})
+		at := checkpoint.Partition{Partition: p, End: f.history.Ends[p]}
+		at.Start, _ = rows.Bounds(p)
+		at.From = min(max(at.Start, s.Compaction(p).End), at.End)
+		h.Partitions = append(h.Partitions, at)
+		if entries := rows.Extents(p, at.From, at.End); len(entries) > 0 {
+			news.Extents = append(news.Extents, checkpoint.Row{Partition: p, Entries: entries})
+		}
 		if known := f.history.Producers[p]; known != nil {
 			news.Producers = append(news.Producers, checkpoint.Row{Partition: p, Producers: known.AppendSnapshot(nil)})
 		}

@@ -31,6 +31,9 @@ var (
 	// ErrContradiction says that what counts does not fit the index in memory: one of the two is not what it was (I5, I6).
 	// Whoever meets it begins anew, with what the bucket says.
 	ErrContradiction = errors.New("log contradicts the index in memory")
+	// ErrTrimmed says that slots would have to be read that were trimmed, so that their objects may be gone: whoever follows a
+	// journal fell far behind, or no checkpoint can be read that holds them. Who begins anew knows what they held.
+	ErrTrimmed = errors.New("slots were trimmed")
 	// ErrUnreadable says that a newer build wrote records that this one does not know.
 	ErrUnreadable = control.ErrUnknownRecord
 	// ErrTopicExists, ErrUnknownTopic and ErrCollision are about the names of topics.
@@ -69,11 +72,14 @@ type Log interface {
 	Add(journal topic.JournalID, slot segment.SlotExtents) error
 	// Bounds gives a partition's log start and where what is visible of it ends; both are 0 when nothing was written.
 	Bounds(p topic.Partition) (start, end topic.Offset)
-	// Extents lists those that hold offsets of [from, to), as far as they are visible, in offset order.
+	// Extents lists those of slots that hold offsets of [from, to), as far as they are visible, in offset order.
 	Extents(p topic.Partition, from, to topic.Offset) []index.Entry
 	// Restore begins a partition with what a checkpoint holds of it: its log start, and entries that follow one another
 	// from there on. What is known already is passed over.
 	Restore(p topic.Partition, start topic.Offset, entries []index.Entry) error
+	// SetRuns says what of a partition lies in compacted objects: its log begins at start at least, and runs, which are
+	// shared and do not change, hold all of it up to end. They take the place of the slots' extents below end.
+	SetRuns(p topic.Partition, start, end topic.Offset, runs []topic.Run)
 }
 
 // Engine is one agent's picture of the cluster. All methods may be called concurrently unless they say otherwise.
@@ -164,3 +170,4 @@ func (nowhere) Add(topic.JournalID, segment.SlotExtents) error                  
 func (nowhere) Bounds(topic.Partition) (start, end topic.Offset)                  { return 0, 0 }
 func (nowhere) Extents(topic.Partition, topic.Offset, topic.Offset) []index.Entry { return nil }
 func (nowhere) Restore(topic.Partition, topic.Offset, []index.Entry) error        { return nil }
+func (nowhere) SetRuns(topic.Partition, topic.Offset, topic.Offset, []topic.Run)  {}

@@ -137,6 +137,7 @@ func (e *Engine) apply(n topic.Slot, records []control.Record) ([]control.Outcom
 	}
 	e.effects.add(n, effectsOf(before, records, outcomes))
 	e.state.Store(after)
+	e.swap(after, records, outcomes)
 	if o := e.observer.Load(); o != nil {
 		(*o).Applied(before, after, records, outcomes)
 	}

@@ -45,6 +45,29 @@ func effectsOf(before *control.State, records []control.Record, outcomes []contr
 			out = append(out, metadata.JournalOpened{Journal: r.ID})
 		case control.JournalSealed:
 			out = append(out, metadata.JournalSealed{Journal: r.Journal, Seal: r.SealSlot})
+		case control.Verified:
+			out = append(out, droppedBy(before)...)
+		case control.Trim:
+			out = append(out, metadata.SegmentsDropped{Journal: r.Journal, Below: r.Slot})
+		}
+	}
+	return out
+}
+
+// droppedBy says which segments the index need not hold any more when a checkpoint is verified next: those that the one
+// verified before it holds, as far as they were not dropped when that one was verified. Two checkpoints hold them then, and
+// who follows a journal and is further behind reads footers.
+func droppedBy(before *control.State) []metadata.Effect {
+	var newest, older control.CheckpointInfo
+	for _, c := range before.Checkpoints() {
+		if c.Verified {
+			older, newest = newest, c
+		}
+	}
+	var out []metadata.Effect
+	for j, next := range newest.Journals() {
+		if next > older.Next(j) {
+			out = append(out, metadata.SegmentsDropped{Journal: j, Below: next})
 		}
 	}
 	return out
@@ -64,7 +87,7 @@ func stateEffects(s *control.State, base *checkpoint.Head) []metadata.Effect {
 		}
 	}
 	for j := range s.Journals() {
-		out = append(out, metadata.JournalOpened{Journal: j.ID, First: max(j.Trim, nextIn(base, j.ID))})
+		out = append(out, metadata.JournalOpened{Journal: j.ID, First: nextIn(base, j.ID)})
 		if j.Sealed {
 			out = append(out, metadata.JournalSealed{Journal: j.ID, Seal: j.SealSlot})
 		}

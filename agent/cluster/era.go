@@ -128,7 +128,11 @@ func (e *Engine) enter(ctx context.Context, pin metadata.Pin) (done bool, err er
 	case len(e.State().OpenJournals()) == 1: // nobody else is there who would build it
 		return false, nil
 	}
-	return e.join(ctx, pin)
+	done, err = e.join(ctx, pin)
+	if errors.Is(err, errRebuild) {
+		e.eras.bad = pin.Era
+	}
+	return done, err
 }
 
 // nameEra appends ERA: who wins the number recovers (R2). When another agent was first, nothing is appended. An identity
@@ -285,6 +289,10 @@ func (e *Engine) build(ctx context.Context, pin metadata.Pin) error {
 	base, err := e.loadBase(ctx, newest)
 	if err != nil {
 		return err
+	}
+	// Journals are indexed from where the checkpoint ends. If slots behind that were trimmed since, a newer one is named.
+	if err := outlived(s, func(j topic.JournalID) topic.Slot { return nextIn(base, j) }); err != nil {
+		return fmt.Errorf("era %d is of checkpoint %d: %w: %w", newest.Number, newest.Checkpoint, err, errRebuild)
 	}
 	for part := range slices.Chunk(stateEffects(s, base), loadEffects) {
 		if err := e.meta.Load(ctx, pin, part); err != nil {

@@ -192,7 +192,10 @@ func (e *Engine) readOpen(ctx context.Context, f *followed, a, before control.As
 	if !ok || j.Sealed || visible >= before.End && e.told(a, before, since) {
 		return nil // sealed meanwhile: the next try reads it to its seal
 	}
-	next := e.mirror.next(f)
+	next, _, err := e.mirror.reached(f)
+	if err != nil {
+		return err
+	}
 	safe, err := slotlog.FirstToSeal(ctx, e.store, f.id, next, j.K)
 	if err != nil {
 		return err
@@ -203,6 +206,9 @@ func (e *Engine) readOpen(ctx context.Context, f *followed, a, before control.As
 	for slot := safe; ; slot++ {
 		footer, err := readFooter(ctx, e.store, f.id, slot)
 		if errors.Is(err, slotlog.ErrHole) {
+			if err := e.isEnd(ctx, f, slot); err != nil {
+				return err
+			}
 			e.mirror.mu.Lock()
 			defer e.mirror.mu.Unlock()
 			f.whole = max(f.whole, s.Next())
@@ -215,6 +221,18 @@ func (e *Engine) readOpen(ctx context.Context, f *followed, a, before control.As
 			return err
 		}
 	}
+}
+
+// isEnd asks of a hole in a journal whether the journal ends there: what is deleted lies below a TRIM that was in the
+// control log before (I2, I9).
+func (e *Engine) isEnd(ctx context.Context, f *followed, hole topic.Slot) error {
+	if err := e.CatchUp(ctx); err != nil {
+		return err
+	}
+	if j, ok := e.State().Journal(f.id); ok && hole < j.Trim {
+		return fmt.Errorf("slot %d of journal %s is gone: %w", hole, f.id, ErrTrimmed)
+	}
+	return nil
 }
 
 // addOwn makes what a slot says of partitions visible that this agent owns.
@@ -234,13 +252,14 @@ func (e *Engine) addOwn(j topic.JournalID, x segment.SlotExtents) error {
 }
 
 // producersAt gives the producer state of a partition at an assignment's base, which the index in memory reaches. It
-// starts from the nearest state that says the offset it stands at, and takes in what the footers from there on say.
+// starts from the nearest state that says the offset it stands at, and takes in what the footers from there on say. Those
+// of trimmed slots are gone: the newest checkpoint has what they said.
 func (e *Engine) producersAt(ctx context.Context, a control.Assignment) (sequence.State, error) {
 	from := e.past.get(a.Partition)
 	if from.at > a.Base {
 		from = stand{}
 	}
-	if from.at < a.Base && a.Moved {
+	if j, ok := e.State().Journal(a.From); from.at < a.Base && a.Moved && ok && j.Trim <= a.Released {
 		if s, err := e.released(ctx, a); err == nil {
 			return s, nil
 		} else if ctx.Err() != nil {
@@ -253,6 +272,14 @@ func (e *Engine) producersAt(ctx context.Context, a control.Assignment) (sequenc
 	if from.at < a.Base {
 		if copied, at, ok := e.copied(ctx, a); ok && at > from.at {
 			s, from = copied, stand{at: at}
+		}
+	}
+	if from.at < a.Base && from.at < e.compacted(a.Partition) { // slots that tell of what lies between may be gone
+		if err := e.recall(ctx); err != nil {
+			return sequence.State{}, err
+		}
+		if known := e.past.get(a.Partition); known.at > from.at && known.at <= a.Base {
+			s, from = sequence.State{}, known
 		}
 	}
 	if len(from.snapshot) > 0 {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/odradek/odradek/checkpoint"
 	"github.com/odradek/odradek/control"
 	"github.com/odradek/odradek/segment"
 	"github.com/odradek/odradek/sequence"
@@ -13,9 +14,9 @@ import (
 	"github.com/odradek/odradek/topic"
 )
 
-// advanceDeleted takes into s what the footers say of [from, to) of a partition, which lies before its log start, so that
-// the index in memory has forgotten the extents. Producer state is a function of all that was ever written (I8): the
-// footers of the journals that owned the partition then are read, those that a checkpoint stands for aside.
+// advanceDeleted takes into s what the footers say of [from, to) of a partition, which lies before its log start or in
+// compacted objects, so that the index in memory has forgotten the slots. Producer state is a function of all that was ever
+// written (I8): the footers of the journals that owned the partition then are read, those that a checkpoint stands for aside.
 func (e *Engine) advanceDeleted(ctx context.Context, p topic.Partition, s *sequence.State, from, to topic.Offset) error {
 	for _, epoch := range e.State().Assignments(p) {
 		if from >= to {
@@ -55,16 +56,21 @@ func (e *Engine) advanceDeleted(ctx context.Context, p topic.Partition, s *seque
 var errEnough = errors.New("enough slots were read")
 
 // readEpoch tells fn what the footers of an epoch's journal say, in slot order, until fn has enough or no more slots
-// count. Slots that hold nothing of the partition from offset from on, because the checkpoint that this agent began with
-// stands for them, are left out.
+// count. Slots that hold nothing of the partition from offset from on, because a checkpoint that this agent has read stands
+// for them, are left out. ErrTrimmed: others are gone.
 func (e *Engine) readEpoch(ctx context.Context, epoch control.Assignment, from topic.Offset, fn func(segment.SlotExtents) (bool, error)) error {
 	j, ok := e.State().Journal(epoch.Journal)
 	if !ok {
 		return fmt.Errorf("%s: %w", epoch.Journal, ErrUnknownJournal)
 	}
-	begin, end := j.Trim, j.SealSlot
-	if base := e.mirror.base; base != nil && base.End(epoch.Partition) <= from {
-		begin = max(begin, base.Next(j.ID))
+	begin, end := topic.Slot(0), j.SealSlot
+	for _, base := range []*checkpoint.Head{e.mirror.base, e.past.base()} {
+		if base != nil && base.End(epoch.Partition) <= from {
+			begin = max(begin, base.Next(j.ID))
+		}
+	}
+	if begin < j.Trim {
+		return fmt.Errorf("%s from offset %d on, slot %d of journal %s: %w", epoch.Partition, from, begin, j.ID, ErrTrimmed)
 	}
 	if !j.Sealed {
 		end = max(begin, e.countedOf(j.ID))

@@ -69,14 +69,12 @@ func (l *ledger) Extents(p topic.Partition, from, to topic.Offset) []index.Entry
 func (l *ledger) Restore(p topic.Partition, start topic.Offset, entries []index.Entry) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.index.End(p) == 0 && start > 0 && (len(entries) == 0 || entries[0].Base > 0) {
-		first := start
-		if len(entries) > 0 {
-			first = entries[0].Base
-		}
-		if err := l.index.SetStart(p, first); err != nil {
-			return err
-		}
+	first := start
+	if len(entries) > 0 {
+		first = min(first, entries[0].Base)
+	}
+	if first > l.index.End(p) {
+		l.index.Begin(p, first)
 	}
 	for _, x := range entries {
 		if _, err := l.index.Insert(p, x); err != nil {
@@ -84,6 +82,12 @@ func (l *ledger) Restore(p topic.Partition, start topic.Offset, entries []index.
 		}
 	}
 	return l.index.SetStart(p, start)
+}
+
+func (l *ledger) SetRuns(p topic.Partition, start, end topic.Offset, runs []topic.Run) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.index.SetRuns(p, start, end, runs)
 }
 
 // owner is an engine that has booted, and the slots it writes.

@@ -449,7 +449,12 @@ func batchEnd(next topic.Slot) topic.Slot {
 	return next - next%segment.SummaryEvery + segment.SummaryEvery
 }
 
+// readSegments reads slots of a journal, which count, for the index. errRebuild: the index lacks slots that were trimmed,
+// so that it has to begin at a newer checkpoint.
 func (e *Engine) readSegments(ctx context.Context, j topic.JournalID, from, to topic.Slot) ([]metadata.Segment, error) {
+	if known, ok := e.State().Journal(j); ok && from < known.Trim {
+		return nil, fmt.Errorf("slot %d of journal %s is to be indexed: %w: %w", from, j, ErrTrimmed, errRebuild)
+	}
 	var out []metadata.Segment
 	err := e.slots(ctx, j, from, to, func(f segment.SlotExtents) error {
 		out = append(out, segmentOf(j, f))

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -46,7 +47,11 @@ func (e *Engine) Leave(ctx context.Context, counted topic.Slot) error {
 			return fmt.Errorf("leave: %w", err)
 		}
 	}
-	given, err := e.handOver(ctx, e.journal, seal, ends)
+	given := 0
+	for err = error(errTrimRose); errors.Is(err, errTrimRose); { // the seal lies where this agent knows that its slots end
+		mine, _ := e.State().Journal(e.journal)
+		given, err = e.handOver(ctx, e.journal, seal, mine.Trim, ends)
+	}
 	if err != nil {
 		return fmt.Errorf("leave: %w", err)
 	}

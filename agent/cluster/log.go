@@ -37,15 +37,19 @@ type History struct {
 // holds, whose head it gives, nil if there is none: of a journal only the slots from its Next on are read then. Partitions
 // move between journals back and forth, so that what orders extents and producers is each partition's offsets and nothing
 // else (I3, I8). Extents of deleted topics are passed over.
+//
+// What lies in compacted objects log is told of first: it is known then where the slots that held it are read.
 func (e *Engine) fold(ctx context.Context, s *control.State, js []ended, log Log) (History, *checkpoint.Head, error) {
+	for p, c := range s.Compactions() {
+		log.SetRuns(p, c.Start, c.End, c.Runs)
+	}
 	f, base, err := e.restored(ctx, s, log)
 	if err != nil {
 		return History{}, nil, err
 	}
 	for _, j := range inOrder(js) {
 		f.read[j.journal.ID] = true
-		from := max(j.journal.Trim, nextIn(base, j.journal.ID))
-		err := e.slots(ctx, j.journal.ID, from, j.end, func(x segment.SlotExtents) error {
+		err := e.slots(ctx, j.journal.ID, nextIn(base, j.journal.ID), j.end, func(x segment.SlotExtents) error {
 			x = present(s, x)
 			if err := f.take(s, j.journal.ID, x); err != nil {
 				return err

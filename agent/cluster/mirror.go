@@ -55,7 +55,7 @@ type mirror struct {
 type followed struct {
 	id      topic.JournalID
 	reading chan struct{}                    // held by the one who reads its footers; capacity 1
-	trim    topic.Slot                       // the first slot that is not in manifests
+	trim    topic.Slot                       // slots below may be gone; guarded by mirror.mu
 	next    topic.Slot                       // every slot below is in the index in memory; guarded by mirror.mu
 	ends    map[topic.Partition]topic.Offset // of what it wrote below next; guarded by mirror.mu
 	whole   topic.Slot                       // all that counted at this control number was read for the own partitions; guarded by mirror.mu
@@ -90,12 +90,15 @@ func (e *Engine) follow() []*followed {
 			f := m.journals[j.ID]
 			if f == nil {
 				f = &followed{
-					id: j.ID, reading: make(chan struct{}, 1), trim: j.Trim, next: max(j.Trim, nextIn(m.base, j.ID)),
+					id: j.ID, reading: make(chan struct{}, 1), next: nextIn(m.base, j.ID),
 					ends: make(map[topic.Partition]topic.Offset),
 				}
 				m.journals[j.ID] = f
 			}
-			f.over, f.seal = j.Sealed, j.SealSlot
+			f.over, f.seal, f.trim = j.Sealed, j.SealSlot, j.Trim
+			if err := f.lost(); err != nil {
+				e.stop(err) // what lay between is in a checkpoint, which only who begins anew reads
+			}
 		}
 	}
 	all := make([]*followed, 0, len(m.journals))
@@ -122,6 +125,21 @@ func (m *mirror) next(f *followed) topic.Slot {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return f.next
+}
+
+// lost says that slots which were not taken in may be gone: TRIM has passed them. The lock is held.
+func (f *followed) lost() error {
+	if f.next >= f.trim {
+		return nil
+	}
+	return fmt.Errorf("journal %s is followed up to slot %d, and trimmed below %d: %w", f.id, f.next, f.trim, ErrTrimmed)
+}
+
+// reached gives where a journal is to be read on from, and its TRIM. ErrTrimmed: the slots from there on may be gone.
+func (m *mirror) reached(f *followed) (next, trim topic.Slot, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return f.next, f.trim, f.lost()
 }
 
 // Mirror keeps the index in memory current for the journals of others until ctx ends: from Redis, and, for journals that
@@ -363,8 +381,12 @@ func (e *Engine) judgeCopy(ctx context.Context, s metadata.Segment, why error) e
 	return fmt.Errorf("index copy of slot %d of journal %s is not what the bucket holds: %w", s.Slot, s.Journal, errRebuild)
 }
 
-// mirrorFooters takes in the slots [from, to) of a journal, which count, from the bucket.
+// mirrorFooters takes in the slots [from, to) of a journal, which count, from the bucket. None of those that are not in yet
+// is below from. ErrTrimmed: they may be gone.
 func (e *Engine) mirrorFooters(ctx context.Context, f *followed, from, to topic.Slot) error {
+	if _, _, err := e.mirror.reached(f); err != nil {
+		return err
+	}
 	return e.slots(ctx, f.id, from, to, func(x segment.SlotExtents) error {
 		return e.mirrorFooter(f, x)
 	})
@@ -464,8 +486,13 @@ func (e *Engine) readToSeal(ctx context.Context, j topic.JournalID, seal topic.S
 		return nil, err
 	}
 	defer f.give()
-	from := e.mirror.next(f)
-	ends, listed, err := e.summaryEnds(ctx, j, f.trim, seal)
+	// Where partitions end that the journal wrote last below TRIM is known from the checkpoint that the index in memory began
+	// with, or from what was taken in since: all of it, or nothing may be concluded (I3).
+	from, trim, err := e.mirror.reached(f)
+	if err != nil {
+		return nil, err
+	}
+	ends, listed, err := e.summaryEnds(ctx, j, trim, seal)
 	if err != nil {
 		return nil, err
 	}

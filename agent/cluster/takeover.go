@@ -105,7 +105,7 @@ func (e *Engine) Takeover(ctx context.Context, j topic.JournalID) error {
 		return fmt.Errorf("take over %s, sealed at slot %d: %w", j, seal, err)
 	}
 	e.indexDead(ctx, j, seal) // F3
-	given, err := e.handOver(ctx, j, seal, ends)
+	given, err := e.handOver(ctx, j, seal, journal.Trim, ends)
 	if err != nil {
 		return fmt.Errorf("take over %s, sealed at slot %d: %w", j, seal, err)
 	}
@@ -170,9 +170,14 @@ func (e *Engine) indexDead(ctx context.Context, j topic.JournalID, seal topic.Sl
 	}
 }
 
+// errTrimRose says that a journal was trimmed since its end was looked for.
+var errTrimRose = fmt.Errorf("the journal was trimmed meanwhile: %w", ErrVoid)
+
 // handOver says in the control log that a journal is sealed, and spreads its partitions over those that live, each from
-// its end on (F4). It returns how many they were, or -1 if another agent was first.
-func (e *Engine) handOver(ctx context.Context, j topic.JournalID, seal topic.Slot, ends map[topic.Partition]topic.Offset) (int, error) {
+// its end on (F4). It returns how many they were, or -1 if another agent was first. saw is the TRIM that the end was looked
+// for with: a hole that was found then may be a slot that was deleted since, and its seal means nothing. errTrimRose: there
+// is a newer one (S3).
+func (e *Engine) handOver(ctx context.Context, j topic.JournalID, seal, saw topic.Slot, ends map[topic.Partition]topic.Offset) (int, error) {
 	given := -1
 	outcomes, err := e.Propose(ctx, func(s *control.State) ([]control.Record, error) {
 		given = -1
@@ -180,7 +185,10 @@ func (e *Engine) handOver(ctx context.Context, j topic.JournalID, seal topic.Slo
 		if !ok || dead.Sealed {
 			return nil, nil
 		}
-		r := control.JournalSealed{Journal: j, SealSlot: seal, Trim: dead.Trim}
+		if dead.Trim != saw {
+			return nil, errTrimRose
+		}
+		r := control.JournalSealed{Journal: j, SealSlot: seal, Trim: saw}
 		owned := s.PartitionsOf(j)
 		partitions := make([]topic.Partition, len(owned))
 		for i, a := range owned {
