@@ -235,6 +235,9 @@ func checkKept(b []byte) (recordbatch.Info, error) {
 		int64(info.Count) <= int64(info.LastOffsetDelta) && info.Codec() <= recordbatch.Zstd {
 		err = nil
 	}
+	if err == nil && info.Next() <= info.BaseOffset {
+		err = fmt.Errorf("%w: batch [%d,%d)", recordbatch.ErrCount, info.BaseOffset, info.Next())
+	}
 	return info, err
 }
 

@@ -49,22 +49,22 @@ func (r PartitionRun) extents(object []byte) ([]Extent, error) {
 // CheckKept checks the batches of an extent of a compacted object, as ReadExtent gives them: as CheckBatches does, but
 // that batches, and records in them, may be missing between Base and Next. Errors: ErrCorrupt, or why recordbatch refuses.
 func CheckKept(e Extent, raw []byte) error {
+	if len(raw) == 0 {
+		return fmt.Errorf("%w: no batch", ErrCorrupt)
+	}
 	next, newest := e.Base, int64(-1)
 	for at := 0; at < len(raw); {
 		info, err := checkKept(raw[at:])
 		if err != nil {
 			return fmt.Errorf("batch at byte %d: %w", at, err)
 		}
-		if info.BaseOffset < next || info.LeaderEpoch != e.Epoch {
-			return fmt.Errorf("%w: batch at offset %d of epoch %d, want %d or more of epoch %d",
-				ErrCorrupt, info.BaseOffset, info.LeaderEpoch, next, e.Epoch)
+		if info.BaseOffset < next || info.Next() > e.Next || info.LeaderEpoch != e.Epoch {
+			return fmt.Errorf("%w: batch [%d,%d) of epoch %d, want one in [%d,%d) of epoch %d",
+				ErrCorrupt, info.BaseOffset, info.Next(), info.LeaderEpoch, next, e.Next, e.Epoch)
 		}
 		next, newest, at = info.Next(), max(newest, info.MaxTimestamp), at+info.Size
 	}
-	switch {
-	case next > e.Next:
-		return fmt.Errorf("%w: batches end at offset %d, want at most %d", ErrCorrupt, next, e.Next)
-	case newest != e.MaxTimestamp:
+	if newest != e.MaxTimestamp {
 		return fmt.Errorf("%w: newest timestamp %d, want %d", ErrCorrupt, newest, e.MaxTimestamp)
 	}
 	return nil
