@@ -345,7 +345,10 @@ func (e *Engine) advance(ctx context.Context, p topic.Partition, s *sequence.Sta
 	if err := e.advanceDeleted(ctx, p, s, from, first); err != nil {
 		return err
 	}
-	return e.pass(ctx, p, s, from, to)
+	if first >= to {
+		return nil
+	}
+	return e.pass(ctx, p, s, max(from, first), to)
 }
 
 // readParts tells fn what parts of journals say, in their order; some are read ahead.

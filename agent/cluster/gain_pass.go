@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 
@@ -133,6 +134,10 @@ func (e *Engine) gather(q *passes) []*want {
 		q.mu.Unlock()
 		taken[w.partition] = true
 		w.extents = e.log.Extents(w.partition, w.from, w.to)
+		if len(w.extents) == 0 || w.extents[0].Base > w.from { // compacted meanwhile, or before the log start: the next try knows
+			w.done <- fmt.Errorf("%s from %d on lies in no slot any more: %w", w.partition, w.from, errUnreached)
+			continue
+		}
 		n += len(w.extents)
 		some = append(some, w)
 	}
