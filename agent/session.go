@@ -112,7 +112,7 @@ func (a *agent) newSession() *session {
 	}, a.store, a.meta)
 	s.ids = cluster.NewProducerIDs(s.cluster)
 	share := divide(set.Memory)
-	s.fetch = fetch.New(a.store, fetch.Config{TailBytes: share.tail, CatchUpBytes: share.catchUp})
+	s.fetch = fetch.New(a.store, fetch.Config{TailBytes: share.tail, CatchUpBytes: share.catchUp, Refresh: s.cluster.CatchUp})
 	s.slots = slotlog.NewWriter(a.store, s.journal, set.Flush.SlotsInFlight)
 	s.slots.Heed(s.cluster)
 	s.compactor = s.newCompactor()
