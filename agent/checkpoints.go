@@ -17,17 +17,21 @@ type compactionLog struct{ *cluster.Engine }
 // Counted implements compaction.Log.
 func (l compactionLog) Counted(j topic.JournalID) topic.Slot { return l.Visible(j) }
 
-// newCompactor makes what writes and verifies checkpoints; nil if this agent does not look after what is stored.
+// newCompactor makes what looks after what is stored: checkpoints, compaction, garbage; nil if this agent leaves that to
+// others.
 func (s *session) newCompactor() *compaction.Compactor {
-	if !s.agent.settings.Has(settings.RoleCompactor) {
+	set := s.agent.settings
+	if !set.Has(settings.RoleCompactor) {
 		return nil
 	}
 	cfg := s.agent.compaction
-	cfg.Journal, cfg.Slots, cfg.Interval = s.journal, s.agent.settings.Checkpoint.Slots, s.agent.settings.Checkpoint.Interval
+	cfg.Journal, cfg.Slots, cfg.Interval = s.journal, set.Checkpoint.Slots, set.Checkpoint.Interval
+	cfg = compacting(cfg, set)
+	cfg.Open = s.eraOpen
 	return compaction.New(compactionLog{s.cluster}, s.agent.store, cfg)
 }
 
-// compact writes and verifies checkpoints once what earlier WALs held is appended: until then there is work that clients wait
+// compact looks after what is stored once what earlier WALs held is appended: until then there is work that clients wait
 // for.
 func (s *session) compact(ctx context.Context) error {
 	select {
@@ -83,6 +87,7 @@ func registerCheckpoints(r prometheus.Registerer, at func() standing, did func()
 	counter("checkpoint_failed_total", "Attempts to make, verify or sweep checkpoints that are tried again.",
 		func(s compaction.Stats) int64 { return s.Failed })
 	counter("checkpoint_swept_total", "Objects of old checkpoints deleted.", func(s compaction.Stats) int64 { return s.Swept })
+	registerCompaction(r, did)
 }
 
 func (s *session) checkpointStats() compaction.Stats {

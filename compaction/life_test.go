@@ -85,4 +85,3 @@ func TestLife_SlotsBecomeRunsAndGo(t *testing.T) {
 		}
 	})
 }
-

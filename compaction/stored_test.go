@@ -252,4 +252,3 @@ func journalsOf(j topic.JournalID, n int) []topic.JournalID {
 	}
 	return out
 }
-

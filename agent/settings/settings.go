@@ -24,6 +24,8 @@ type Settings struct {
 	Stores     Stores
 	Flush      Flush
 	Checkpoint Checkpoint
+	Compaction Compaction
+	GCGrace    time.Duration // for how long nothing needs an object before it is deleted
 	Log        Log
 	Kafka      topic.Config // cluster settings with Kafka's names that were set; never nil after Load
 }
@@ -56,6 +58,13 @@ type Flush struct {
 type Checkpoint struct {
 	Slots    int           // as soon as so many slots came since the one before
 	Interval time.Duration // or so much time went by, and enough happened
+}
+
+// Compaction says when segments are put together into larger objects.
+type Compaction struct {
+	Size     Bytes         // as soon as one agent's partitions have so much in segments
+	Slots    int           // or in so many segments
+	Interval time.Duration // or so long after the last time
 }
 
 // Log says what the agent's log looks like.
@@ -102,6 +111,14 @@ const (
 	maxCheckpointSlots    = 1_000_000
 	minCheckpointInterval = 10 * time.Second
 	maxCheckpointInterval = 7 * 24 * time.Hour
+	minCompactionSize     = 1 * MiB
+	maxCompactionSize     = 4 * GiB
+	minCompactionSlots    = 2
+	maxCompactionSlots    = 4096
+	minCompactionInterval = time.Second
+	maxCompactionInterval = 7 * 24 * time.Hour
+	minGCGrace            = time.Second
+	maxGCGrace            = 30 * 24 * time.Hour
 	maxDefaultMemory      = 4 * GiB
 	maxConfigFile         = 1 * MiB
 	maxPasswordFile       = 4 * KiB
@@ -128,6 +145,8 @@ func Defaults() Settings {
 			SlotsInFlight: 16,
 		},
 		Checkpoint: Checkpoint{Slots: 4096, Interval: 10 * time.Minute},
+		Compaction: Compaction{Size: 64 * MiB, Slots: 256, Interval: 10 * time.Minute},
+		GCGrace:    time.Hour,
 		Log:        Log{Level: slog.LevelInfo, Format: "text"},
 		Kafka:      topic.Config{},
 	}

@@ -185,6 +185,28 @@ var table = []setting{
 			return nil
 		},
 	},
+	size("compaction-size", "segments are compacted into larger objects when those of one agent's partitions hold so much",
+		func(s *Settings) *Bytes { return &s.Compaction.Size }, minCompactionSize, maxCompactionSize),
+	{
+		name: "compaction-slots", argument: "N", help: "or when they are so many",
+		parse: func(s *Settings, v string) (err error) {
+			if s.Compaction.Slots, err = strconv.Atoi(v); err != nil {
+				return errors.New("is no number")
+			}
+			return nil
+		},
+		show: func(s Settings) string { return strconv.Itoa(s.Compaction.Slots) },
+		check: func(s Settings) error {
+			if s.Compaction.Slots < minCompactionSlots || s.Compaction.Slots > maxCompactionSlots {
+				return fmt.Errorf("is out of range: %d to %d", minCompactionSlots, maxCompactionSlots)
+			}
+			return nil
+		},
+	},
+	duration("compaction-interval", "or so long after the last time, if there is one at all",
+		func(s *Settings) *time.Duration { return &s.Compaction.Interval }, minCompactionInterval, maxCompactionInterval),
+	duration("gc-grace", "an object is deleted when nothing has needed it for so long; what was made and never used, after 24 times as long",
+		func(s *Settings) *time.Duration { return &s.GCGrace }, minGCGrace, maxGCGrace),
 	defaultSaid("half of the machine's, at most 4GiB",
 		size("memory", "bound on requests being read, records that wait for the bucket, fetch answers that have not left and caches together; the process may take two fifths more and 64MiB, and some 10KiB for each connection; one request has at most a sixth of it or 32MiB",
 			func(s *Settings) *Bytes { return &s.Memory }, minMemory, 0)),
@@ -224,6 +246,21 @@ func size(name, help string, field func(*Settings) *Bytes, lowest, highest Bytes
 				return fmt.Errorf("is too small; the least is %v", lowest)
 			case highest > 0 && v > highest:
 				return fmt.Errorf("is too large; the most is %v", highest)
+			}
+			return nil
+		},
+	}
+}
+
+// duration is the row of a duration within bounds.
+func duration(name, help string, field func(*Settings) *time.Duration, lowest, highest time.Duration) setting {
+	return setting{
+		name: name, argument: "DURATION", help: help,
+		parse: func(s *Settings, v string) (err error) { *field(s), err = parseDuration(v); return err },
+		show:  func(s Settings) string { return field(&s).String() },
+		check: func(s Settings) error {
+			if v := *field(&s); v < lowest || v > highest {
+				return fmt.Errorf("is out of range: %v to %v", lowest, highest)
 			}
 			return nil
 		},
