@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -57,8 +58,9 @@ func inspectSegment(i inspection) *cobra.Command {
 	var records bool
 	cmd := &cobra.Command{
 		Use:   "segment KEY | JOURNAL SLOT",
-		Short: "Draw the object in a journal's slot",
-		Long:  "Draw the object in a journal's slot, named by its key or by journal and slot: what is where in it.",
+		Short: "Draw the object in a journal's slot, or a compacted one",
+		Long: "Draw the object in a journal's slot, named by its key or by journal and slot, or a compacted object, named by its " +
+			"key: what is where in it.",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usagef("%s: KEY is missing", path(cmd))
@@ -106,6 +108,12 @@ func inspectSegment(i inspection) *cobra.Command {
 // slotKey reads a key, or a journal and a slot.
 func slotKey(s *control.State, args []string) (string, error) {
 	if len(args) == 1 {
+		if strings.HasPrefix(args[0], topic.CompactedPrefix) {
+			if _, err := topic.ParseObjectKey(args[0]); err != nil {
+				return "", &usageError{err}
+			}
+			return args[0], nil
+		}
 		if _, _, err := slotlog.ParseJournalKey(args[0]); err != nil {
 			return "", &usageError{err}
 		}
@@ -125,6 +133,9 @@ func slotKey(s *control.State, args []string) (string, error) {
 // viewSegment takes an object apart. With an error the view has what could be read.
 func viewSegment(s *control.State, key string, object []byte, records bool) (segmentView, error) {
 	v := segmentView{Key: key, Bytes: int64(len(object)), Kind: "unknown", Parts: []partLine{}}
+	if o, err := topic.ParseObjectKey(key); err == nil {
+		return v, v.readCompacted(s, o, object, records)
+	}
 	kind, _, err := slotlog.ReadTrailer(object)
 	if err != nil {
 		return v, err
@@ -166,19 +177,39 @@ func partOf(s *control.State, r segment.Row) partLine {
 	return l
 }
 
+// readCompacted takes a compacted object apart.
+func (v *segmentView) readCompacted(s *control.State, o topic.Object, object []byte, list bool) error {
+	v.Kind = "compacted"
+	rows, err := segment.DescribeObject(object)
+	for _, r := range rows {
+		v.Parts = append(v.Parts, partOf(s, r))
+	}
+	if err != nil {
+		return err
+	}
+	f, err := segment.VerifyObject(object, v.batch(s, list))
+	return errors.Join(f.At(o), err)
+}
+
 // readBatches checks the extents and lists their batches if that is asked for.
 func (v *segmentView) readBatches(s *control.State, payload []byte, list bool) error {
-	f, err := segment.VerifyEach(payload, func(x segment.Extent, i recordbatch.Info) {
-		if list {
-			v.Batches = append(v.Batches, batchLine{
-				Partition: partitionName(s, x.Partition), Base: i.BaseOffset, Next: i.Next(), Epoch: i.LeaderEpoch, Bytes: i.Size,
-				Codec: i.Codec().String(), Producer: i.ProducerID, ProducerEpoch: i.ProducerEpoch, Sequence: i.BaseSequence,
-				MaxTimestamp: i.MaxTimestamp,
-			})
-		}
-	})
+	f, err := segment.VerifyEach(payload, v.batch(s, list))
 	v.Created = moment(f.CreatedMs)
 	return err
+}
+
+// batch takes the batches of extents in if that is asked for.
+func (v *segmentView) batch(s *control.State, list bool) func(segment.Extent, recordbatch.Info) {
+	if !list {
+		return nil
+	}
+	return func(x segment.Extent, i recordbatch.Info) {
+		v.Batches = append(v.Batches, batchLine{
+			Partition: partitionName(s, x.Partition), Base: i.BaseOffset, Next: i.Next(), Epoch: i.LeaderEpoch, Bytes: i.Size,
+			Codec: i.Codec().String(), Producer: i.ProducerID, ProducerEpoch: i.ProducerEpoch, Sequence: i.BaseSequence,
+			MaxTimestamp: i.MaxTimestamp,
+		})
+	}
 }
 
 func printSegment(out io.Writer, v segmentView) error {

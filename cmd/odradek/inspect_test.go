@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/odradek/odradek/control"
+	"github.com/odradek/odradek/objectstore"
 	"github.com/odradek/odradek/objectstore/local"
 	"github.com/odradek/odradek/recordbatch"
 	"github.com/odradek/odradek/segment"
@@ -172,6 +173,37 @@ func TestInspectSegment_DrawsTheObject(t *testing.T) {
 	}
 	if got := odradek(t, "inspect", "segment", "ab", "2", "--bucket", url); got.status != exitError || !strings.Contains(got.err, "not found") {
 		t.Errorf("a slot that is not there: got %+v", got)
+	}
+}
+
+func TestInspectSegment_DrawsACompactedObject(t *testing.T) {
+	dir, url := smallBucket(t)
+	o := topic.Object{Planned: 3, ID: topic.ObjectID{0xc0, 1}}
+	write := func(emit func([]byte) error) error {
+		w := segment.NewObjectWriter(o, emit, segment.None)
+		batch := recordbatch.Build(recordbatch.Draft{Base: 5, Epoch: 2, Records: []recordbatch.Record{{Value: []byte("boot")}}})
+		err := errors.Join(w.Begin(topic.Partition{Topic: shoes}, 4, 1), w.Append(batch))
+		_, end := w.End(8)
+		_, closed := w.Close()
+		return errors.Join(err, end, closed)
+	}
+	store, err := local.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := objectstore.CreateLarge(t.Context(), store, o.Key(), write); err != nil {
+		t.Fatal(err)
+	}
+	got := odradek(t, "inspect", "segment", o.Key(), "--bucket", url, "--records")
+	wantLines(t, got, o.Key()+": compacted, ", "0 8 header", "8 32 table shoes/0 [4, 8)", "40 72 block shoes/0 [5, 8) none 1.000",
+		"112 10 run table shoes/0 [4, 8)", "shoes/0 [5, 6) 2 ")
+	flip(t, filepath.Join(dir, o.Key()), 45)
+	got = odradek(t, "inspect", "segment", o.Key(), "--bucket", url)
+	if got.status != exitError || !strings.Contains(got.err, "block 0") || !strings.Contains(squeezed(got.out), "8 32 table") {
+		t.Errorf("a flipped byte: got %+v", got)
+	}
+	if got := odradek(t, "inspect", "segment", "compacted/00/1", "--bucket", url); got.status != exitUsage {
+		t.Errorf("a key that is none: got %+v", got)
 	}
 }
 
