@@ -13,11 +13,14 @@ import (
 )
 
 // A run is read in stretches that begin with the extent wanted and grow while somebody reads on, as an operating system
-// reads files ahead: who looks at a few records fetches little, and who reads all of a large run needs few GETs. No
-// stretch leaves its run: what lies behind is of another partition.
+// reads files ahead: who looks at a few records fetches little, and who reads all of a large run needs few GETs. A stretch
+// leaves its run only where the run is small and what lies before it was read a moment ago: somebody reads one partition
+// after the other.
 const (
-	firstAhead = 1 << 20
+	leastAhead = 1 << 20
+	startAhead = 4 << 20 // from the start of a run, where nearly always somebody comes to read all of it
 	mostAhead  = 16 << 20
+	smallRun   = 1 << 20
 	maxPaths   = 4096 // ends of stretches that are remembered
 )
 
@@ -26,6 +29,16 @@ type path struct {
 	object topic.Object
 	at     uint32
 }
+
+// pace is how a reader goes along: how much is read at once depends on it.
+type pace struct {
+	behind path  // where it comes from
+	least  int64 // bytes
+	need   int64 // bytes that it wants from here on, unpacked
+}
+
+// look is the pace of who reads one extent.
+var look = pace{least: leastAhead}
 
 // route is the runs and extents of a partition that a read goes through, in offset order.
 type route struct {
@@ -44,15 +57,19 @@ func (e *Engine) located(ctx context.Context, p topic.Partition, r route, need f
 				before = endOf(run)
 				continue
 			}
-			rows, err := e.table(ctx, p, run, before, int64(need()))
+			first := pace{behind: before, least: leastAhead, need: int64(need())}
+			if r.from <= run.Base {
+				first.least = startAhead
+			}
+			rows, err := e.table(ctx, p, run, first)
 			if err != nil {
 				yield(located{}, err)
 				return
 			}
 			for i := sort.Search(len(rows), func(i int) bool { return rows[i].Next > r.from }); i < len(rows); i++ {
-				x := located{Entry: index.NewRunEntry(run.Object, rows[i]), run: keyOf(run), rows: rows[i:], need: int64(need())}
-				if x.path = (path{run.Object, rows[i].Position}); i == 0 {
-					x.path = before
+				x := located{Entry: index.NewRunEntry(run.Object, rows[i]), run: keyOf(run), rows: rows[i:]}
+				if x.pace = first; i > 0 {
+					x.pace = pace{behind: path{run.Object, rows[i].Position}, least: leastAhead, need: int64(need())}
 				}
 				if !yield(x, nil) {
 					return
@@ -75,14 +92,14 @@ func endOf(r topic.Run) path { return path{r.Object, r.Position + r.Length} }
 
 // table gives the extents of a run. A run that is read whole comes with one GET, table and all; of others the table comes
 // by itself. It is verified against the run (I5).
-func (e *Engine) table(ctx context.Context, p topic.Partition, r topic.Run, before path, need int64) ([]segment.Extent, error) {
+func (e *Engine) table(ctx context.Context, p topic.Partition, r topic.Run, at pace) ([]segment.Extent, error) {
 	key := keyOf(r)
 	return e.tables.Load(ctx, key, func(ctx context.Context) ([]segment.Extent, int64, error) {
-		rows, err := e.readTable(ctx, p, r, before, need)
+		rows, err := e.readTable(ctx, p, r, at)
 		if errors.Is(err, segment.ErrCorrupt) { // as with extents: perhaps only the copy here is bad
 			all := stretch{key.object, r.Position, r.Position + r.Length + r.Table}
 			e.spans.drop(all)
-			if rows, err = e.readTable(ctx, p, r, before, need); err != nil {
+			if rows, err = e.readTable(ctx, p, r, at); err != nil {
 				e.spans.drop(all)
 			}
 		}
@@ -99,15 +116,21 @@ const (
 	tableOverhead = 256
 )
 
-func (e *Engine) readTable(ctx context.Context, p topic.Partition, r topic.Run, before path, need int64) ([]segment.Extent, error) {
+func (e *Engine) readTable(ctx context.Context, p topic.Partition, r topic.Run, at pace) ([]segment.Extent, error) {
 	end := r.Position + r.Length
-	at := stretch{objectKey{object: r.Object}, end, end + r.Table}
-	table, err := e.spans.load(ctx, at, func(most int64) (stretch, bool) {
-		if window := e.window(before, need, most); r.Size() <= window {
-			e.remember(endOf(r), window)
-			return stretch{at.object, r.Position, at.to}, true
+	tail := stretch{objectKey{object: r.Object}, end, end + r.Table}
+	table, err := e.spans.load(ctx, tail, func(a around) (stretch, bool) {
+		most := a.room()
+		window := e.window(at, at.need, most)
+		if r.Size() > window {
+			return tail, false
 		}
-		return at, false
+		e.remember(endOf(r), window)
+		all := stretch{tail.object, r.Position, tail.to}
+		if near := a.before(all.from, all.to); r.Size() <= smallRun && near > 0 {
+			all.to = max(all.to, all.from+uint32(min(2*near, mostAhead, most)))
+		}
+		return all, true
 	}, e.fetch)
 	if err != nil {
 		return nil, err
@@ -115,14 +138,14 @@ func (e *Engine) readTable(ctx context.Context, p topic.Partition, r topic.Run, 
 	return segment.ReadRunTable(p, r, table)
 }
 
-// window is how many bytes are read at once by a reader that came along before: twice as many as the last time, at least
-// what it needs, at most what the cache has room for.
-func (e *Engine) window(before path, need, most int64) int64 {
-	window := int64(firstAhead)
-	if last, ok := e.paths.Get(before); ok {
+// window is how many bytes are read at once: twice as many as the last time on the way here, at least what is needed, at
+// most what the cache has room for.
+func (e *Engine) window(at pace, need, most int64) int64 {
+	window := max(at.least, need)
+	if last, ok := e.paths.Get(at.behind); ok {
 		window = max(window, 2*last)
 	}
-	return max(minChunk, min(max(window, need), mostAhead, most))
+	return max(minChunk, min(window, mostAhead, most))
 }
 
 // remember notes with which window a stretch that ends at a place was read: who reads on from there came along it.
@@ -134,10 +157,10 @@ func (e *Engine) remember(at path, window int64) {
 // ahead widens what is fetched of a run beyond the extent that is wanted, to the end of an extent.
 func (e *Engine) ahead(x located) widen {
 	if len(x.rows) == 0 {
-		return func(int64) (stretch, bool) { return storedAt(x.Entry), false }
+		return func(around) (stretch, bool) { return storedAt(x.Entry), false }
 	}
-	return func(most int64) (stretch, bool) {
-		window := e.window(x.path, x.needed(), most)
+	return func(a around) (stretch, bool) {
+		window := e.window(x.pace, x.needed(), a.room())
 		to := x.Position
 		for _, row := range x.rows {
 			if to += row.Length; int64(to-x.Position) >= window {
@@ -153,7 +176,7 @@ func (e *Engine) ahead(x located) widen {
 func (x located) needed() (stored int64) {
 	raw := int64(0)
 	for _, row := range x.rows {
-		if raw >= x.need || stored >= mostAhead {
+		if raw >= x.pace.need || stored >= mostAhead {
 			break
 		}
 		raw, stored = raw+int64(row.RawLength), stored+int64(row.Length)

@@ -39,8 +39,9 @@ type stretch struct {
 type spans struct {
 	limit int64
 
-	mu     sync.Mutex // guards all below; never held while loading
-	used   int64
+	mu     sync.Mutex            // guards all below; never held while loading
+	used   int64                 // by those in recent
+	loaded int64                 // in all, for ever: the clock by which spans age
 	held   map[objectKey][]*span // also those that are being loaded
 	recent *list.List            // of loaded ones, most recently used first
 }
@@ -50,6 +51,7 @@ type span struct {
 	stretch
 	ahead bool          // of a run, one part of it after the other is read
 	read  int64         // bytes that were asked of it so far; guarded by spans.mu
+	used  int64         // spans.loaded when it was asked last; guarded by spans.mu
 	at    *list.Element // in recent; nil if it is not kept; guarded by spans.mu
 
 	done  chan struct{} // closed when what follows is set
@@ -64,7 +66,9 @@ func newSpans(limit int64) *spans {
 // load gives the bytes of want, fewer where the object ends before, from a span that has them all. If there is none it
 // asks widen for a stretch that holds want, and fetches that. fetch goes on when ctx ends, for others that wait for it;
 // errors are not kept.
-func (s *spans) load(ctx context.Context, want stretch, widen widen, fetch func(context.Context, stretch) ([]byte, error)) ([]byte, error) {
+func (s *spans) load(
+	ctx context.Context, want stretch, widen widen, fetch func(context.Context, stretch) ([]byte, error),
+) ([]byte, error) {
 	s.mu.Lock()
 	if sp := s.find(want); sp != nil {
 		s.mu.Unlock()
@@ -76,7 +80,8 @@ func (s *spans) load(ctx context.Context, want stretch, widen widen, fetch func(
 		}
 	}
 	sp := &span{done: make(chan struct{}), read: int64(want.to - want.from)}
-	sp.stretch, sp.ahead = widen(s.room())
+	sp.stretch, sp.ahead = widen(around{s, want.object})
+	sp.used = s.loaded
 	s.held[sp.object] = append(s.held[sp.object], sp)
 	s.mu.Unlock()
 
@@ -90,15 +95,32 @@ func (s *spans) load(ctx context.Context, want stretch, widen widen, fetch func(
 	return sp.part(want), sp.err
 }
 
-// widen gives the stretch to fetch, most bytes at most if what is wanted allows it, and whether its reader is expected to
-// read all of it. It is called under a lock and does not block.
-type widen func(most int64) (wide stretch, ahead bool)
+// widen gives the stretch to fetch, and whether somebody is expected to read all of it. It is called under a lock and
+// does not block.
+type widen func(around) (wide stretch, ahead bool)
+
+// around is what may be asked about the spans when one is added. mu is held.
+type around struct {
+	*spans
+	object objectKey
+}
+
+// before gives the size of the largest span that ends in [from, to) of the object; 0 if none does.
+func (a around) before(from, to uint32) (size int64) {
+	for _, sp := range a.held[a.object] {
+		if from <= sp.to && sp.to < to {
+			size = max(size, int64(sp.to-sp.from))
+		}
+	}
+	return size
+}
 
 // find gives the span that has all of want, loaded or not. mu is held.
 func (s *spans) find(want stretch) *span {
 	for _, sp := range s.held[want.object] {
 		if sp.from <= want.from && want.to <= sp.to {
 			sp.read += int64(want.to - want.from)
+			sp.used = s.loaded
 			if sp.at != nil {
 				s.recent.MoveToFront(sp.at)
 			}
@@ -109,30 +131,50 @@ func (s *spans) find(want stretch) *span {
 }
 
 // room is how many bytes one more reader may read ahead, so that those who read now find what they read ahead when they
-// come to it. mu is held.
+// come to it. A quarter is left to others. mu is held.
 func (s *spans) room() int64 {
-	unread := int64(2) // what is about to be read, and what its reader has just left
+	most, readers := s.limit-s.limit/4, int64(2) // one is about to read, and its last span is not gone yet
+	free := most
 	for _, spans := range s.held {
 		for _, sp := range spans {
-			if sp.ahead && sp.read < int64(sp.to-sp.from) {
-				unread++
+			if s.awaits(sp) {
+				free -= int64(sp.to - sp.from)
+				readers++
 			}
 		}
 	}
-	return s.limit / unread
+	return min(most/readers, free/2)
+}
+
+// awaits says whether a reader will come to what was read ahead for it: not if it has all of it, and not if it did not come
+// while four times what the cache holds was loaded. mu is held.
+func (s *spans) awaits(sp *span) bool {
+	return sp.ahead && sp.read < int64(sp.to-sp.from) && s.loaded-sp.used <= 4*s.limit
 }
 
 // keep takes in what was loaded and evicts what no longer fits; what failed, and what is larger than limit, is let go.
 // mu is held.
 func (s *spans) keep(sp *span) {
+	s.loaded += int64(len(sp.bytes))
+	sp.used = s.loaded
 	if sp.err != nil || int64(len(sp.bytes)) > s.limit {
 		s.let(sp)
 		return
 	}
 	sp.at = s.recent.PushFront(sp)
 	for s.used += int64(len(sp.bytes)); s.used > s.limit; {
-		s.let(s.recent.Back().Value.(*span))
+		s.let(s.oldest())
 	}
+}
+
+// oldest is the span to evict: the least recently used of those that nobody is expected to come to, else of all. mu is held.
+func (s *spans) oldest() *span {
+	for at := s.recent.Back(); at != nil; at = at.Prev() {
+		if sp := at.Value.(*span); !s.awaits(sp) {
+			return sp
+		}
+	}
+	return s.recent.Back().Value.(*span)
 }
 
 // let forgets a span. mu is held.

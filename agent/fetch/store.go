@@ -39,8 +39,7 @@ type located struct {
 	index.Entry
 	run  extentKey        // that it is of; zero for one in a slot
 	rows []segment.Extent // of its run, from this extent on; none for one in a slot, and where nothing is to be read ahead
-	path path
-	need int64 // bytes that are wanted from here on, unpacked
+	pace pace
 }
 
 func holder(x index.Entry) objectKey { return objectKey{x.Journal, x.Slot, x.Object} }
@@ -123,7 +122,7 @@ func (e *Engine) chunked(ctx context.Context, at stretch) ([]byte, error) {
 		chunk := stretch{at.object, begin, begin + e.chunkBytes}
 		part := stretch{at.object, max(at.from, chunk.from), min(at.to, chunk.to)}
 		wg.Go(func() {
-			parts[i], errs[i] = e.spans.load(ctx, part, func(int64) (stretch, bool) { return chunk, false }, e.fetch)
+			parts[i], errs[i] = e.spans.load(ctx, part, func(around) (stretch, bool) { return chunk, false }, e.fetch)
 		})
 	}
 	wg.Wait()

@@ -137,7 +137,7 @@ func (e *Engine) candidates(p topic.Partition, ms int64, from topic.Offset) (run
 
 // searchRun is search for a run. Of a large one it reads the table and the extent that has the record, nothing more.
 func (e *Engine) searchRun(ctx context.Context, p topic.Partition, r topic.Run, ms int64) (Found, bool, error) {
-	rows, err := e.table(ctx, p, r, path{}, 0)
+	rows, err := e.table(ctx, p, r, look)
 	if err != nil {
 		return Found{}, false, unread(ctx, fmt.Errorf("%s at %d: %w", p, r.Base, err))
 	}
