@@ -34,8 +34,9 @@ type checkpointCheck struct {
 // checkpointPart is what the slots below the cut make of one partition: extents in any order, producers by the batches
 // that they rest on.
 type checkpointPart struct {
-	extents int
-	sum     uint64 // of their hashes
+	from    topic.Offset // below it the partition is in runs
+	extents int          // behind from
+	sum     uint64       // of their hashes
 	end     topic.Offset
 	start   topic.Offset
 	deltas  []sequence.Delta
@@ -102,7 +103,7 @@ func (w *walk) takeForCheckpoints(j *journal, f *segment.Footer, slot topic.Slot
 			continue
 		}
 		for _, x := range f.Extents {
-			if p := c.part(x.Partition); p != nil {
+			if p := c.part(x.Partition); p != nil && x.Next > p.from {
 				p.extents++
 				p.sum += hashEntry(index.NewEntry(j.ID, slot, x))
 				p.end = max(p.end, x.Next)
@@ -132,7 +133,8 @@ func (c *checkpointCheck) part(of topic.Partition) *checkpointPart {
 	}
 	p := c.parts[of]
 	if p == nil {
-		p = &checkpointPart{}
+		compaction := c.state.Compaction(of)
+		p = &checkpointPart{from: compaction.End, end: compaction.End, start: compaction.Start}
 		c.parts[of] = p
 	}
 	return p
@@ -165,6 +167,11 @@ func (w *walk) endCheckpoints(ctx context.Context) error {
 			named[p.Key()] = true
 			out.Bytes += p.Size
 		}
+		if c.Verified {
+			for _, p := range head.Partitions {
+				w.stands[p.Partition] = p
+			}
+		}
 		w.report.Checkpoints = append(w.report.Checkpoints, out)
 		i := slices.IndexFunc(w.checks, func(k *checkpointCheck) bool { return k.ID == c.ID })
 		if i < 0 {
@@ -178,7 +185,9 @@ func (w *walk) endCheckpoints(ctx context.Context) error {
 		w.listed.parts[name.Key()] = size
 	}
 	for _, key := range slices.Sorted(maps.Keys(w.listed.parts)) {
-		if !named[key] {
+		if named[key] {
+			w.account(ClassCheckpoints, w.listed.parts[key])
+		} else {
 			w.discard(key, w.listed.parts[key], "of no checkpoint that is kept: an older one, or one made in vain")
 		}
 	}
@@ -243,12 +252,20 @@ func (w *walk) compareCheckpoint(ctx context.Context, c *checkpointCheck, head *
 		return nil // told already, and what the lost slots held is not known
 	}
 	for _, p := range head.Partitions {
-		of := c.parts[p.Partition]
+		of := c.part(p.Partition)
 		if of == nil {
-			of = &checkpointPart{}
+			w.find(key, "holds %s, which is deleted", p.Partition)
+			continue
 		}
-		if p.End != of.end || p.Start != of.start {
+		same := p.End == of.end && p.Start == of.start
+		if !same && w.trimmedOf(p.Partition) { // slots that are not read any more may have said more, of what is gone
+			same = p.Start >= of.start && (p.End == of.end || p.End > of.end && p.Start == p.End)
+		}
+		if !same {
 			w.find(key, "%s stands at [%d,%d), its slots say [%d,%d)", p.Partition, p.Start, p.End, of.start, of.end)
+		}
+		if from := max(p.Start, of.from); p.From != from {
+			w.find(key, "rows of %s begin at %d, its runs and log start say %d", p.Partition, p.From, from)
 		}
 	}
 	seen := make(map[topic.Partition]bool)
@@ -261,35 +278,89 @@ func (w *walk) compareCheckpoint(ctx context.Context, c *checkpointCheck, head *
 		return w.unreadable(ctx, c.CheckpointInfo, key, err)
 	}
 	for of, p := range c.parts {
-		if !seen[of] && p.end > p.start {
+		if !seen[of] && p.end > max(p.start, p.from) {
 			w.find(key, "lacks %s, which ends at %d", of, p.end)
 		}
 	}
 	return nil
 }
 
+// trimmedOf says whether slots that may have held something of a partition are trimmed.
+func (w *walk) trimmedOf(p topic.Partition) bool {
+	if s, _, _ := w.look(p, 0); s != nil {
+		return w.trims(s)
+	}
+	for j := range w.state.Journals() { // of a topic that is deleted, which was whose is not known any more
+		if j.Trim > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 func (w *walk) compareRow(key string, c *checkpointCheck, r checkpoint.Row) {
-	p := c.parts[r.Partition]
-	if p == nil {
+	trimmed := w.trimmedOf(r.Partition)
+	p := c.part(r.Partition)
+	if p == nil || p.end == 0 && len(p.deltas) == 0 && !trimmed {
 		w.find(key, "holds %s, of which no slot below its cut tells", r.Partition)
 		return
 	}
-	sum := uint64(0)
+	sum, n := uint64(0), 0
 	for _, e := range r.Entries {
+		j, ok := w.state.Journal(e.Journal)
+		if ok && e.Slot < j.Trim { // it is in runs by now, or gone
+			if s := w.parts[r.Partition]; s != nil {
+				s.trimmed = append(s.trimmed, trace{e.Base, e.Next, key})
+			}
+			continue
+		}
 		sum += hashEntry(e)
+		n++
 	}
-	if p.start == 0 && (sum != p.sum || len(r.Entries) != p.extents) { // else what lies before the log start may be left out
-		w.find(key, "%s has %d extents that are not the %d of its slots (G1)", r.Partition, len(r.Entries), p.extents)
+	if p.start <= p.from && (sum != p.sum || n != p.extents) { // else what lies before the log start may be left out
+		w.find(key, "%s has %d extents that are not the %d of its slots (G1)", r.Partition, n, p.extents)
 	}
+	w.compareProducers(key, p, r, trimmed)
+}
+
+// compareProducers compares a row's producers with what the slots say of them (I8). Of a partition of which slots are
+// trimmed only those can be compared whose newest batch lies behind all that was trimmed.
+func (w *walk) compareProducers(key string, p *checkpointPart, r checkpoint.Row, trimmed bool) {
 	var s sequence.State
+	newest := make(map[int64]topic.Offset)
 	for _, d := range recentDeltas(p.deltas) {
 		s.Apply(d)
+		newest[d.ProducerID] = d.Base
 	}
-	var want []byte
-	if s.Len() > 0 {
-		want = s.AppendSnapshot(nil)
+	if !trimmed {
+		var want []byte
+		if s.Len() > 0 {
+			want = s.AppendSnapshot(nil)
+		}
+		if !bytes.Equal(r.Producers, want) {
+			w.find(key, "%s has other producers than its slots say (I8)", r.Partition)
+		}
+		return
 	}
-	if !bytes.Equal(r.Producers, want) {
-		w.find(key, "%s has other producers than its slots say (I8)", r.Partition)
+	have, err := sequence.Restore(r.Producers)
+	if err != nil && len(r.Producers) > 0 {
+		w.find(key, "producers of %s: %v", r.Partition, err)
+		return
+	}
+	said := make(map[int64]sequence.Producer)
+	for _, one := range have.Producers() {
+		said[one.ID] = one
+	}
+	for _, want := range s.Producers() {
+		if newest[want.ID] < max(p.from, p.start) {
+			continue
+		}
+		one := said[want.ID]
+		if want.LastSequence == sequence.NoSequence {
+			one.LastSequence = want.LastSequence // one that lies further back may be in a slot below TRIM
+		}
+		if one != want {
+			w.find(key, "%s has producer %+v, its slots say %+v (I8)", r.Partition, one, want)
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/odradek/odradek/control"
 	"github.com/odradek/odradek/objectstore"
@@ -89,6 +90,11 @@ func (w *walk) readControl(ctx context.Context) error {
 				w.report.Control.DeletedTopics++
 			} else if a, ok := r.(control.Assign); ok {
 				w.takeMove(n, a)
+			} else if m, ok := r.(control.Manifest); ok && !m.Output.IsZero() {
+				w.compaction.swapped[m.Output] = struct{}{}
+			}
+			if !n.Outcomes[i].Void {
+				w.takePolicy(r)
 			}
 			w.knownJournals(n, i)
 		}
@@ -114,6 +120,23 @@ func (w *walk) readControl(ctx context.Context) error {
 		w.find(slotlog.ControlKey(0), "no GENESIS: this bucket holds no cluster")
 	}
 	return nil
+}
+
+// takePolicy remembers what was ever to be compacted by key: there records may be missing.
+func (w *walk) takePolicy(r control.Record) {
+	byKey := func(c topic.Config, name string) bool { return strings.Contains(c[name], "compact") }
+	switch r := r.(type) {
+	case control.TopicCreate:
+		if byKey(r.Config, "cleanup.policy") {
+			w.compaction.byKey[r.ID] = struct{}{}
+		}
+	case control.TopicConfig:
+		if byKey(r.Set, "cleanup.policy") {
+			w.compaction.byKey[r.Topic] = struct{}{}
+		}
+	case control.ClusterConfig:
+		w.compaction.allByKey = w.compaction.allByKey || byKey(r.Set, "log.cleanup.policy")
+	}
 }
 
 func (w *walk) void(n topic.Slot, r control.Record, why string) {

@@ -31,9 +31,15 @@ type forge struct {
 	t     *testing.T
 	store objectstore.Store
 	next  topic.Slot // control number
+
+	state   *control.State
+	footers map[topic.JournalID][]segment.Footer // by slot; there are no holes where checkpoints are made
+	objects byte                                 // compacted ones
 }
 
-func newForge(t *testing.T) *forge { return &forge{t: t, store: memory.New()} }
+func newForge(t *testing.T) *forge {
+	return &forge{t: t, store: memory.New(), state: control.New(), footers: make(map[topic.JournalID][]segment.Footer)}
+}
 
 func (f *forge) must(err error) {
 	f.t.Helper()
@@ -48,7 +54,21 @@ func (f *forge) control(records ...control.Record) {
 	payload, err := control.Encode(records)
 	f.must(err)
 	f.must(slotlog.Decide(f.t.Context(), f.store, f.next, payload))
+	if after, _, err := f.state.Apply(f.next, records); err == nil {
+		f.state = after
+	}
 	f.next++
+}
+
+// holds appends a number whose records must hold.
+func (f *forge) holds(records ...control.Record) {
+	f.t.Helper()
+	for i, r := range records {
+		if o := f.state.Judge(r); i == 0 && o.Void {
+			f.t.Fatalf("%s is void: %s", control.Describe(r), o.Why)
+		}
+	}
+	f.control(records...)
 }
 
 func (f *forge) put(key string, body slotlog.Frozen) {
@@ -112,6 +132,7 @@ func (f *forge) slotWith(j topic.JournalID, s topic.Slot, footer segment.Footer,
 	o, err := segment.Build(footer, runs, segment.S2)
 	f.must(err)
 	f.put(slotlog.JournalKey(j, s), slotlog.Freeze(slotlog.Data, o.Parts...))
+	f.footers[j] = append(f.footers[j], o.Footer)
 	return o.Footer
 }
 

@@ -156,7 +156,8 @@ func (w *walk) compareSlot(ctx context.Context, j *journal, s topic.Slot, r slot
 		return err
 	}
 	if !ok {
-		if next, known := w.loadedUpTo(j.ID); known && s < next { // not there slot by slot, but in the ends
+		next, known := w.loadedUpTo(j.ID)
+		if known && s < max(next, w.droppedUpTo(j.ID)) { // not there slot by slot, but in the ends
 			loaded := metadata.Segment{Extents: r.footer.Extents, LogStarts: r.footer.LogStarts}
 			x.take(x.high, loaded)
 			x.take(x.low, loaded)
@@ -212,6 +213,20 @@ func (w *walk) loadedUpTo(j topic.JournalID) (next topic.Slot, known bool) {
 		return 0, e.Checkpoint == 0
 	}
 	return 0, false
+}
+
+// droppedUpTo gives the slot below which the index need not hold a journal slot by slot: a VERIFIED lets it forget what the
+// second newest verified checkpoint has.
+func (w *walk) droppedUpTo(j topic.JournalID) topic.Slot {
+	verified := 0
+	for _, c := range slices.Backward(w.now.Checkpoints()) {
+		if c.Verified {
+			if verified++; verified == 2 {
+				return c.Next(j)
+			}
+		}
+	}
+	return 0
 }
 
 // take adds what a slot makes of its partitions.
@@ -294,6 +309,8 @@ func (w *walk) compareEnds() {
 		}
 		name, have := fmt.Sprintf("%s/%d", t.Name, p.Index), x.ends[i]
 		low, high := x.low[p], x.high[p]
+		c, stands := w.state.Compaction(p), w.stands[p] // what slots below TRIM said, at most
+		high.Next, high.Start = max(high.Next, c.End, stands.End), max(high.Start, c.Start, stands.Start)
 		switch {
 		case !have.Known && x.before.Applied+1 >= x.known:
 			w.find(inIndex, "does not know %s, though control number %d is applied", name, x.before.Applied)

@@ -19,11 +19,14 @@ type journal struct {
 	recent map[topic.Slot]segment.SlotExtents
 }
 
-// walkJournal reads a journal from its first slot to its seal, or to the first slot that is not there if it is open.
+// trimmed reports whether slots of the journal were not read, because they need not be there.
+func (j *journal) trimmed() bool { return j.Trim > 0 }
+
+// walkJournal reads a journal from its TRIM to its seal, or to the first slot that is not there if it is open.
 func (w *walk) walkJournal(ctx context.Context, c *control.Journal) error {
 	j := &journal{
 		Journal: c,
-		info:    JournalInfo{ID: c.ID.String(), NodeID: c.NodeID, Opened: c.Opened, State: StateOpen, End: c.Trim},
+		info:    JournalInfo{ID: c.ID.String(), NodeID: c.NodeID, Opened: c.Opened, State: StateOpen, Trim: c.Trim, End: c.Trim},
 		own:     make(map[topic.Partition]*run), recent: make(map[topic.Slot]segment.SlotExtents),
 	}
 	w.journals[c.ID] = j
@@ -35,6 +38,12 @@ func (w *walk) walkJournal(ctx context.Context, c *control.Journal) error {
 	err := ahead(ctx, c.Trim, to, w.opt.Reads, func(ctx context.Context, s topic.Slot) (slotRead, error) {
 		return w.readSlot(ctx, c.ID, s)
 	}, func(s topic.Slot, r slotRead) (bool, error) {
+		if r.missing {
+			gone, err := w.trimmedMeanwhile(ctx, j, s)
+			if gone || err != nil {
+				return true, err
+			}
+		}
 		if c.Sealed {
 			return true, w.takeSealed(ctx, j, s, r)
 		}
@@ -47,8 +56,28 @@ func (w *walk) walkJournal(ctx context.Context, c *control.Journal) error {
 	w.behindEnd(j)
 	w.compareEnd(j)
 	w.report.Journals = append(w.report.Journals, j.info)
-	delete(w.listed.journals, c.ID)
 	return nil
+}
+
+// trimmedMeanwhile says whether a slot that is missing was trimmed, and deleted, while the bucket was walked. What it held
+// is not known then.
+func (w *walk) trimmedMeanwhile(ctx context.Context, j *journal, s topic.Slot) (bool, error) {
+	if _, listed := w.listed.journals[j.ID].size(s); !listed {
+		return false, nil // the end of the journal, or lost long ago
+	}
+	if _, err := w.catchUp(ctx); err != nil {
+		return false, err
+	}
+	if now, ok := w.now.Journal(j.ID); !ok || s >= now.Trim {
+		return false, nil
+	}
+	if j.lost == 0 {
+		w.note("journal %s was trimmed while it was read, from slot %d on", j.ID, s)
+	}
+	j.lost++
+	j.info.End = s + 1
+	w.takeForCheckpoints(j, nil, s)
+	return true, nil
 }
 
 // takeSealed takes a slot of a journal whose JOURNAL_SEALED holds: all below the seal are data, for ever.
@@ -108,7 +137,7 @@ func (w *walk) openTail(j *journal, hole topic.Slot) {
 	}
 }
 
-// behindEnd reports what lies behind a journal's end: it does not count (I2).
+// behindEnd accounts for the slots that were listed, and reports those behind the journal's end: they do not count (I2).
 func (w *walk) behindEnd(j *journal) {
 	l := w.listed.journals[j.ID]
 	if l == nil {
@@ -119,13 +148,18 @@ func (w *walk) behindEnd(j *journal) {
 		why = "above a hole at slot %d: in flight, or left by an agent that died"
 	}
 	before := w.report.Totals.Garbage
-	for s := end + 1; s < topic.Slot(len(l.sizes)); s++ {
-		w.discard(slotlog.JournalKey(j.ID, s), int64(l.sizes[s]), sprint(why, end))
-	}
-	for _, o := range l.stray {
-		if _, s, err := slotlog.ParseJournalKey(o.Key); err == nil && s > end {
-			w.discard(o.Key, o.Size, sprint(why, end))
+	for s, size := range l.each(0) {
+		switch {
+		case s < j.Trim:
+			w.account(ClassGrace, size)
+		case s <= end:
+			w.account(ClassSlots, size)
+		default:
+			w.discard(slotlog.JournalKey(j.ID, s), size, sprint(why, end))
 		}
+	}
+	for range l.more {
+		w.account(ClassOrphans, 0) // how large they are was not remembered
 	}
 	w.report.Totals.Garbage += l.more
 	j.info.Garbage = w.report.Totals.Garbage - before

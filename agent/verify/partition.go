@@ -21,7 +21,10 @@ type partition struct {
 	asOf        *control.State       // whose assignments these are
 
 	runs       map[topic.Epoch]*run
+	compacted  topic.Offset // up to here it is in runs of compacted objects
 	start, end topic.Offset
+	startKey   string  // of the slot that says start
+	trimmed    []trace // of what only slots below TRIM held
 	records    int64
 	stored     int64
 	raw        int64
@@ -37,6 +40,12 @@ type run struct {
 	lost       int          // the journal's lost slots when it was extended last
 	released   bool         // given away: nothing may follow
 	producing
+}
+
+// trace tells that slots which are not needed any more held [base, next).
+type trace struct {
+	base, next topic.Offset
+	key        string // of what shows it
 }
 
 // where finds the partition p and its assignment of an epoch, reading the control log on if they are not known yet. The
@@ -65,7 +74,8 @@ func (w *walk) look(p topic.Partition, epoch topic.Epoch) (*partition, control.A
 	}
 	s := w.parts[p]
 	if s == nil {
-		s = &partition{name: fmt.Sprintf("%s/%d", t.Name, p.Index), runs: make(map[topic.Epoch]*run), joined: -1}
+		s = &partition{name: fmt.Sprintf("%s/%d", t.Name, p.Index), runs: make(map[topic.Epoch]*run), joined: -1,
+			compacted: w.state.Compaction(p).End}
 		w.parts[p] = s
 	}
 	if s.asOf != w.now {
@@ -95,6 +105,7 @@ func (w *walk) takeFooter(ctx context.Context, j *journal, key string, r slotRea
 		}
 		if run != nil {
 			runs[x.Partition] = run
+			w.takeReplaced(x, key, r)
 		}
 	}
 	for _, d := range r.deltas {
@@ -104,10 +115,12 @@ func (w *walk) takeFooter(ctx context.Context, j *journal, key string, r slotRea
 	}
 	for _, l := range r.footer.LogStarts {
 		if s := w.parts[l.Partition]; s != nil {
-			if l.Start > s.end {
+			if l.Start > max(s.end, s.compacted) && !w.trims(s) {
 				w.find(key, "%s: log start %d behind the end %d", s.name, l.Start, s.end)
 			}
-			s.start = max(s.start, l.Start)
+			if l.Start > s.start {
+				s.start, s.startKey = l.Start, key
+			}
 		}
 	}
 	for _, e := range r.footer.Releases {
@@ -141,6 +154,11 @@ func (w *walk) takeExtent(ctx context.Context, j *journal, key string, x segment
 		s.runs[x.Epoch] = r
 		j.own[x.Partition] = r
 		w.pending[s] = struct{}{}
+		if j.trimmed() && x.Base > a.Base {
+			s.trimmed = append(s.trimmed, trace{a.Base, x.Base, key})
+			r.base, r.next = x.Base, x.Base
+			r.forget()
+		}
 		if j.lost > 0 { // what came before may have been in a slot that is lost
 			r.next = max(a.Base, x.Base)
 			r.forget()
@@ -160,6 +178,10 @@ func (w *walk) takeExtent(ctx context.Context, j *journal, key string, x segment
 	}
 	r.next = max(r.next, x.Next)
 	s.end = max(s.end, x.Next)
+	if x.Next <= s.compacted {
+		w.report.Totals.Replaced += int64(x.Length)
+		return r, nil
+	}
 	s.records += int64(x.Next - x.Base)
 	s.stored += int64(x.Length)
 	s.raw += int64(x.RawLength)
@@ -193,29 +215,68 @@ func (w *walk) checkEpochEnds() {
 			p := topic.Partition{Topic: t.ID, Index: i}
 			for _, a := range w.state.Assignments(p) {
 				if a.End != control.EndOpen {
-					w.checkEpochEnd(fmt.Sprintf("%s/%d", t.Name, i), w.parts[p], a)
+					w.checkEpochEnd(fmt.Sprintf("%s/%d", t.Name, i), p, a)
 				}
 			}
 		}
 	}
 }
 
-func (w *walk) checkEpochEnd(name string, s *partition, a control.Assignment) {
-	j := w.journals[a.Journal]
+func (w *walk) checkEpochEnd(name string, p topic.Partition, a control.Assignment) {
+	j, s := w.journals[a.Journal], w.parts[p]
 	if j == nil || j.lost > 0 {
-		return
-	}
-	end := a.Base
-	if s != nil && s.runs[a.Epoch] != nil {
-		end = s.runs[a.Epoch].next
-	}
-	if end == a.End {
 		return
 	}
 	object := slotlog.JournalPrefix(a.Journal)
 	if j.Sealed {
 		object = slotlog.ControlKey(j.SealedAt)
 	}
+	end := a.Base
+	if s != nil && s.runs[a.Epoch] != nil {
+		end = s.runs[a.Epoch].next
+	} else if j.trimmed() { // all of the epoch lies below TRIM
+		if s, _, _ = w.look(p, a.Epoch); s == nil {
+			return // the topic was deleted meanwhile
+		}
+		s.trimmed = append(s.trimmed, trace{a.Base, a.End, object})
+		return
+	}
+	if end == a.End {
+		return
+	}
 	w.find(object, "%s: epoch %d begins at base %d, but epoch %d ends at %d in journal %s",
 		name, a.Epoch+1, a.End, a.Epoch, end, a.Journal)
+}
+
+// trims says whether slots are trimmed that may have held something of the partition.
+func (w *walk) trims(s *partition) bool {
+	for _, a := range s.assignments {
+		if j, ok := w.state.Journal(a.Journal); ok && j.Trim > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// checkTrimmed checks that what only slots below TRIM held lies in runs or below the log start (I2), and that no log start
+// lies behind the end of what there is.
+func (w *walk) checkTrimmed() {
+	if !w.whole {
+		return
+	}
+	for p, s := range w.parts {
+		if _, exists := w.now.TopicByID(p.Topic); !exists {
+			continue
+		}
+		stands := w.stands[p]
+		start := max(s.start, stands.Start, w.state.Compaction(p).Start)
+		for _, t := range s.trimmed {
+			if t.next > max(start, s.compacted) {
+				w.find(t.key, "%s: [%d,%d) lay in slots below TRIM, its runs end at %d and its log start is %d (I2)", s.name, t.base, t.next, s.compacted, start)
+			}
+		}
+		if end := max(s.end, s.compacted, stands.End); s.start > end && w.trims(s) {
+			w.find(s.startKey, "%s: log start %d behind the end %d", s.name, s.start, end)
+		}
+	}
 }

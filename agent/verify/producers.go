@@ -110,12 +110,12 @@ func (w *walk) join(s *partition, epoch topic.Epoch) {
 	r.producing = producing{}
 }
 
-// lostBetween reports whether what an epoch without a run held may have been lost, above the one joined last and below
+// lostBetween reports whether what an epoch without a run held may have been lost or trimmed, above the one joined last and below
 // this one.
 func (w *walk) lostBetween(s *partition, epoch topic.Epoch) bool {
 	for _, a := range s.assignments {
 		j := w.journals[a.Journal]
-		if a.Epoch > s.joined && a.Epoch < epoch && j != nil && j.lost > 0 {
+		if a.Epoch > s.joined && a.Epoch < epoch && j != nil && (j.lost > 0 || j.trimmed()) {
 			return true
 		}
 	}

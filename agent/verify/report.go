@@ -17,6 +17,8 @@ type Report struct {
 	Totals    Totals        `json:"totals"`
 	// Checkpoints are those that the control log keeps, oldest first.
 	Checkpoints []CheckpointReport `json:"checkpoints"`
+	Compacted   CompactedReport    `json:"compacted"`
+	Accounts    []Account          `json:"accounts"`        // of every object that was listed, by class; the last is all of them
 	Index       *IndexReport       `json:"index,omitempty"` // if one was asked
 	Garbage     []Garbage          `json:"garbage"`         // objects that do not count and are no defect; capped as Findings are
 	Notes       []string           `json:"notes"`           // what is worth knowing and no defect; capped too
@@ -62,8 +64,10 @@ type PartitionReport struct {
 	Journal   string       `json:"journal"` // its owner's
 	Start     topic.Offset `json:"start"`
 	End       topic.Offset `json:"end"`
-	Records   int64        `json:"records"`   // offsets that extents cover
-	Stored    int64        `json:"stored"`    // bytes in the bucket
+	Compacted topic.Offset `json:"compacted"` // up to here it is in runs, from here on in slots
+	Runs      int          `json:"runs"`
+	Records   int64        `json:"records"`   // offsets that runs cover, and extents behind them
+	Stored    int64        `json:"stored"`    // bytes in the bucket, each record's once
 	Raw       int64        `json:"raw"`       // bytes of its batches
 	Producers int          `json:"producers"` // idempotent ones known at its end
 }
@@ -81,6 +85,7 @@ type JournalInfo struct {
 	NodeID   int32      `json:"node_id"`
 	Opened   topic.Slot `json:"opened"` // control number
 	State    string     `json:"state"`
+	Trim     topic.Slot `json:"trim"`  // slots below it are not needed, and were not read
 	End      topic.Slot `json:"end"`   // slots below it count
 	Slots    int        `json:"slots"` // data slots read
 	Bytes    int64      `json:"bytes"` // of their objects
@@ -121,6 +126,66 @@ type IndexReport struct {
 	Lag           []string   `json:"lag"`          // what the index does not hold yet, which is no defect
 }
 
+// CompactedReport is the compacted objects whose runs are current.
+type CompactedReport struct {
+	Objects int   `json:"objects"`
+	Bytes   int64 `json:"bytes"` // of the objects
+	Live    int64 `json:"live"`  // of them in current runs
+	Runs    int   `json:"runs"`
+	Records int64 `json:"records"` // offsets that the runs cover
+	Holes   int64 `json:"holes"`   // of them without a record, for key compaction dropped it; 0 when only footers were read
+	Batches int64 `json:"batches"` // 0 when only footers were read
+	Same    int   `json:"same"`    // extents that slots still hold as well, and that are the same in their run
+}
+
+// Classes of objects.
+const (
+	ClassControl     = "control log"
+	ClassSlots       = "slots"       // from TRIM on, seals too
+	ClassCompacted   = "compacted"   // with current runs
+	ClassCheckpoints = "checkpoints" // of those that are kept
+	ClassGrace       = "in grace"    // not needed any more, not deleted yet: slots below TRIM, compacted objects whose runs were replaced
+	ClassOrphans     = "orphans"     // no one names them, as Garbage says
+	ClassLedgers     = "ledgers"
+	ClassOther       = "other" // not of a cluster
+	classAll         = "all"
+)
+
+var classes = []string{ClassControl, ClassSlots, ClassCompacted, ClassCheckpoints, ClassGrace, ClassOrphans, ClassLedgers, ClassOther}
+
+// Account is how much the bucket listed of one class of objects.
+type Account struct {
+	Class   string `json:"class"`
+	Objects int    `json:"objects"`
+	Bytes   int64  `json:"bytes"`
+}
+
+func (a *Account) add(size int64) {
+	a.Objects++
+	a.Bytes += size
+}
+
+// account puts an object that was listed into a class.
+func (w *walk) account(class string, size int64) {
+	a := w.accounts[class]
+	if a == nil {
+		a = &Account{Class: class}
+		w.accounts[class] = a
+	}
+	a.add(size)
+}
+
+// closeAccounts puts the accounts into the report.
+func (w *walk) closeAccounts() {
+	for _, class := range classes {
+		if a := w.accounts[class]; a != nil {
+			w.report.Accounts = append(w.report.Accounts, *a)
+		}
+	}
+	w.listed.all.Class = classAll
+	w.report.Accounts = append(w.report.Accounts, w.listed.all)
+}
+
 // Totals adds up what counts.
 type Totals struct {
 	Slots     int     `json:"slots"`
@@ -128,9 +193,10 @@ type Totals struct {
 	Stored    int64   `json:"stored"` // of the extents in them, as stored
 	Raw       int64   `json:"raw"`    // of the extents in them, unpacked
 	Records   int64   `json:"records"`
-	Batches   int64   `json:"batches"` // 0 when only footers were read
-	Deleted   int64   `json:"deleted"` // stored bytes of deleted topics, included above
-	Ratio     float64 `json:"ratio"`   // Stored by Raw; 1 when there is nothing
+	Batches   int64   `json:"batches"`  // 0 when only footers were read
+	Deleted   int64   `json:"deleted"`  // stored bytes of deleted topics, included above
+	Replaced  int64   `json:"replaced"` // stored bytes of extents that runs have taken the place of, included above
+	Ratio     float64 `json:"ratio"`    // Stored by Raw; 1 when there is nothing
 	Garbage   int     `json:"garbage"`
 	GarbageBy int64   `json:"garbage_bytes"`
 }
@@ -170,6 +236,7 @@ func (w *walk) note(format string, args ...any) {
 
 // discard notes an object that does not count.
 func (w *walk) discard(key string, size int64, why string) {
+	w.account(ClassOrphans, size)
 	w.report.Totals.Garbage++
 	w.report.Totals.GarbageBy += size
 	if len(w.report.Garbage) >= w.opt.MaxFindings {

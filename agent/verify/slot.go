@@ -23,8 +23,9 @@ type slotRead struct {
 	kind     slotlog.Kind // 0: the trailer cannot be read
 	size     int64        // of the object
 	problems []string
-	footer   *segment.Footer  // nil: a seal, or it cannot be read
-	deltas   []sequence.Delta // of the batches; of the footer when only that was read
+	footer   *segment.Footer     // nil: a seal, or it cannot be read
+	deltas   []sequence.Delta    // of the batches; of the footer when only that was read
+	sums     map[extentAt]uint64 // of the batches of extents, if they were read
 	batches  int64
 	text     string // of a seal: who placed it
 }
@@ -85,8 +86,10 @@ func checkObject(b []byte, j topic.JournalID, slot topic.Slot) slotRead {
 		r.text = string(e.Payload)
 		return r
 	}
+	r.sums = make(map[extentAt]uint64)
 	f, err := segment.VerifyEach(e.Payload, func(x segment.Extent, i recordbatch.Info) {
 		r.batches++
+		r.sums[extentAt{x.Partition, x.Base}] += hashBatch(i)
 		if i.HasProducer() {
 			r.deltas = append(r.deltas, deltaOf(x.Partition, i))
 		}

@@ -124,6 +124,9 @@ func (w *walk) checkEnd(ctx context.Context, j *journal, key string, e segment.P
 	}
 	if r := s.runs[e.Epoch]; r != nil {
 		want = r.next
+	} else if j.trimmed() && e.Next > want {
+		s.trimmed = append(s.trimmed, trace{want, e.Next, key})
+		return nil
 	}
 	if e.Next != want {
 		w.find(key, "summary says that %s ends at %d under epoch %d, its extents end at %d", s.name, e.Next, e.Epoch, want)

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
+	"github.com/odradek/odradek/checkpoint"
 	"github.com/odradek/odradek/control"
 	"github.com/odradek/odradek/objectstore"
 	"github.com/odradek/odradek/topic"
@@ -51,6 +52,10 @@ type walk struct {
 
 	standing map[topic.Slot]*control.State // after the numbers at which checkpoints stand that were listed
 	checks   []*checkpointCheck
+	stands   map[topic.Partition]checkpoint.Partition // in the newest verified checkpoint that can be read
+
+	compaction compactionWalk
+	accounts   map[string]*Account
 }
 
 // Run walks the bucket and reports what is in it. The error is the store's or ctx's; what is wrong with the bucket's
@@ -66,7 +71,11 @@ func Run(ctx context.Context, store objectstore.Store, opt Options) (Report, err
 		state:  control.New(), now: control.New(),
 		parts: make(map[topic.Partition]*partition), pending: make(map[*partition]struct{}),
 		journals: make(map[topic.JournalID]*journal), releases: make(map[released]topic.JournalID),
-		standing: make(map[topic.Slot]*control.State),
+		standing: make(map[topic.Slot]*control.State), stands: make(map[topic.Partition]checkpoint.Partition),
+		compaction: compactionWalk{
+			swapped: make(map[topic.Object]struct{}), byKey: make(map[topic.ID]struct{}), replaced: make(map[topic.Partition][]replaced),
+		},
+		accounts: make(map[string]*Account),
 	}
 	if err := w.run(ctx); err != nil {
 		return Report{}, err
@@ -96,12 +105,17 @@ func (w *walk) run(ctx context.Context) error {
 	}
 	w.joinProducers(true)
 	w.unknownJournals()
-	w.checkEpochEnds()
 	w.checkMoves()
+	if err := w.walkCompacted(ctx); err != nil {
+		return fmt.Errorf("compacted objects: %w", err)
+	}
 	if err := w.endCheckpoints(ctx); err != nil {
 		return fmt.Errorf("checkpoints: %w", err)
 	}
+	w.checkEpochEnds()
+	w.checkTrimmed()
 	w.summarize()
+	w.closeAccounts()
 	return w.endIndex(ctx)
 }
 
@@ -135,10 +149,22 @@ func (w *walk) summarize() {
 }
 
 func (w *walk) partitionReport(p topic.Partition, owner control.Assignment) PartitionReport {
-	out := PartitionReport{Index: p.Index, Epoch: owner.Epoch, Journal: owner.Journal.String(), End: owner.Base}
+	c, stands := w.state.Compaction(p), w.stands[p]
+	out := PartitionReport{
+		Index: p.Index, Epoch: owner.Epoch, Journal: owner.Journal.String(), Start: max(c.Start, stands.Start), End: max(owner.Base, c.End, stands.End),
+		Compacted: c.End, Runs: len(c.Runs),
+	}
+	for _, r := range c.Runs {
+		out.Records += int64(r.Next - r.Base)
+		out.Stored += int64(r.Length)
+		out.Raw += int64(r.RawLength)
+	}
 	if s := w.parts[p]; s != nil {
-		out.Start, out.End = s.start, max(s.end, owner.Base)
-		out.Records, out.Stored, out.Raw, out.Producers = s.records, s.stored, s.raw, s.producers.Len()
+		out.Start, out.End = max(out.Start, s.start), max(out.End, s.end)
+		out.Records += s.records
+		out.Stored += s.stored
+		out.Raw += s.raw
+		out.Producers = s.producers.Len()
 	}
 	return out
 }

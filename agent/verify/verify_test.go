@@ -38,8 +38,12 @@ func TestRun_CleanBucketTellsWhatIsStored(t *testing.T) {
 	}
 	r.Control.Bytes = 0
 	r.Totals = Totals{Slots: r.Totals.Slots, Records: r.Totals.Records, Batches: r.Totals.Batches}
+	for i := range r.Accounts {
+		r.Accounts[i].Bytes = 0
+	}
 	want := Report{
 		ClusterID: "cluster",
+		Accounts:  []Account{{Class: ClassControl, Objects: 5}, {Class: ClassSlots, Objects: 6}, {Class: classAll, Objects: 11}},
 		Control:   ControlReport{Numbers: 5, Records: 7, Format: 1, NextNodeID: 2, NextProducerID: 2000, ProducerIDsHeld: 2},
 		Topics: []TopicReport{{Name: "orders", ID: orders.String(), Partitions: []PartitionReport{
 			{Index: 0, Epoch: 1, Journal: second.String(), End: 40, Records: 40, Producers: 1},

@@ -80,12 +80,13 @@ func printReport(out io.Writer, bucket string, r verify.Report) error {
 		row("stored", fmt.Sprintf("%s in %s of %s, %s", count(r.Totals.Records, "record"), count(int64(r.Totals.Slots), "slot"),
 			size(r.Totals.Bytes), how))
 		row("compression", fmt.Sprintf("%s of batches in %s, ratio %.3f", size(r.Totals.Raw), size(r.Totals.Stored), r.Totals.Ratio))
+		row("compacted", compacted(r.Compacted))
 		row("garbage", fmt.Sprintf("%s of %s", count(int64(r.Totals.Garbage), "object"), size(r.Totals.GarbageBy)))
 		if r.Index != nil {
 			row("index", indexLine(r.Index))
 		}
 	})
-	return errors.Join(err, printJournals(out, r.Journals), printTopics(out, r.Topics), printFindings(out, r))
+	return errors.Join(err, printAccounts(out, r.Accounts), printJournals(out, r.Journals), printTopics(out, r.Topics), printFindings(out, r))
 }
 
 func indexLine(x *verify.IndexReport) string {
@@ -114,21 +115,42 @@ func checkpoints(all []verify.CheckpointReport) string {
 	return fmt.Sprintf("%d, none verified", len(all))
 }
 
+func compacted(c verify.CompactedReport) string {
+	if c.Objects == 0 {
+		return "nothing"
+	}
+	text := fmt.Sprintf("%s in %s in %s of %s, %s of them live", count(c.Records, "record"), count(int64(c.Runs), "run"),
+		count(int64(c.Objects), "object"), size(c.Bytes), size(c.Live))
+	if c.Same > 0 {
+		text += fmt.Sprintf("; %s in slots are the same", count(int64(c.Same), "extent"))
+	}
+	return text
+}
+
+// printAccounts prints how much of what the bucket holds. Every object is in one class.
+func printAccounts(out io.Writer, all []verify.Account) error {
+	return table(out, "\nCLASS\tOBJECTS\tBYTES", func(row func(...any)) {
+		for _, a := range all {
+			row(a.Class, a.Objects, size(a.Bytes))
+		}
+	})
+}
+
 func printJournals(out io.Writer, all []verify.JournalInfo) error {
-	return table(out, "\nJOURNAL\tNODE\tSTATE\tSLOTS\tBYTES\tGARBAGE", func(row func(...any)) {
+	return table(out, "\nJOURNAL\tNODE\tSTATE\tTRIM\tSLOTS\tBYTES\tGARBAGE", func(row func(...any)) {
 		for _, j := range all {
 			state := fmt.Sprintf("%s at slot %d", j.State, j.End)
 			if j.State == verify.StateOpen {
 				state = fmt.Sprintf("open, tail at slot %d", j.End)
 			}
-			row(j.ID, j.NodeID, state, j.Slots, size(j.Bytes), j.Garbage)
+			row(j.ID, j.NodeID, state, j.Trim, j.Slots, size(j.Bytes), j.Garbage)
 		}
 	})
 }
 
 // printTopics prints the partitions that are not empty, and how many are.
 func printTopics(out io.Writer, all []verify.TopicReport) error {
-	return table(out, "\nTOPIC\tPARTITION\tEPOCH\t[START, END)\tRECORDS\tSTORED\tRAW\tPRODUCERS", func(row func(...any)) {
+	return table(out, "\nTOPIC\tPARTITION\tEPOCH\t[START, END)\tRUNS\tRECORDS\tSTORED\tRAW\tPRODUCERS", func(row func(...any)) {
 		for _, t := range all {
 			empty := 0
 			for _, p := range t.Partitions {
@@ -136,7 +158,7 @@ func printTopics(out io.Writer, all []verify.TopicReport) error {
 					empty++
 					continue
 				}
-				row(t.Name, p.Index, p.Epoch, fmt.Sprintf("[%d, %d)", p.Start, p.End), p.Records, size(p.Stored), size(p.Raw), p.Producers)
+				row(t.Name, p.Index, p.Epoch, fmt.Sprintf("[%d, %d)", p.Start, p.End), p.Runs, p.Records, size(p.Stored), size(p.Raw), p.Producers)
 			}
 			if empty > 0 {
 				row(t.Name, fmt.Sprintf("%d empty", empty))
