@@ -14,6 +14,7 @@ import (
 	"github.com/odradek/odradek/test/model/mirror"
 	"github.com/odradek/odradek/test/model/moves"
 	"github.com/odradek/odradek/test/model/replay"
+	"github.com/odradek/odradek/test/model/runs"
 	"github.com/odradek/odradek/test/model/slots"
 	"github.com/odradek/odradek/test/model/trim"
 )
@@ -22,7 +23,7 @@ import (
 func models(size explore.Size) []explore.Case {
 	var cases []explore.Case
 	for _, list := range []func(explore.Size) []explore.Case{
-		slots.Cases, moves.Cases, eras.Cases, mirror.Cases, replay.Cases, trim.Cases,
+		slots.Cases, moves.Cases, eras.Cases, mirror.Cases, replay.Cases, trim.Cases, runs.Cases,
 	} {
 		cases = append(cases, list(size)...)
 	}

@@ -1,155 +1,122 @@
 package trim
 
-import (
-	"fmt"
-
-	"github.com/odradek/odradek/test/model/explore"
-)
-
-const (
-	slots  = 4
-	window = 2 // K
-)
-
-// Output is what a compactor has put and not yet named.
-type Output uint8
-
-const (
-	None Output = iota
-	Put
-	Swept
-)
-
-// State is all there is.
-type State struct {
-	Frozen  uint8
-	Landed  [slots]bool     // the agent's PUT was created
-	Deleted uint8           // slots below are gone
-	Seals   [slots + 1]bool // seals that stand, wherever
-	Acked   uint8           // slots
-
-	Redis      uint8 // the copy of the index holds the slots below
-	Checkpoint uint8 // it has read the slots below
-	Holds      uint8 // and its index names the slots below
-	Output     Output
-	Planned    uint8 // the output holds the slots below
-	Manifest   uint8 // control state: slots below live on in the output
-	Trim       uint8 // control state
-	Floor      bool  // control state: SWEEP; what was planned before it is void
-
-	Takes  bool // a takeover
-	At     uint8
-	Saw    uint8 // TRIM that it read
-	Found  bool  // a seal, at At
-	Closed uint8 // control state: 1 + slot of the seal
-}
-
-// Rules says what a run goes without: true switches a rule off.
-type Rules struct {
-	sealsBelow     bool // F2: sealing starts at slot 0, whatever TRIM says
-	trimUnnamed    bool // S3: JOURNAL_SEALED does not name the TRIM that the sealer saw
-	deletesFirst   bool // G2: inputs are deleted before TRIM is in the control log
-	trimsAbove     bool // G2: TRIM goes above the newest checkpoint
-	fromRedis      bool // G1: a checkpoint is a copy of Redis
-	sweepsByAge    bool // G5: an output that nothing names is deleted without SWEEP
-	plansUncounted bool // I2: an output is made of slots above a hole
-}
-
-// counted tells how many slots count: those that live on in the output, then data without a hole (I2).
-func (s *State) counted() uint8 {
-	n := s.Trim
-	for n < s.Frozen && s.Landed[n] && n >= s.Deleted && !s.Seals[n] {
-		n++
-	}
-	return n
-}
+import "github.com/odradek/odradek/test/model/explore"
 
 func (r Rules) next(s *State, to *explore.Steps[State]) {
 	r.write(s, to)
+	r.checkpoint(s, to)
 	r.compact(s, to)
-	if s.Closed == 0 {
+	r.collect(s, to)
+	r.era(s, to)
+	switch {
+	case s.Taking && s.Closed == 0:
 		r.takeOver(s, to)
+	case s.Closed != 0 && !s.Owns:
+		r.inherit(s, to)
 	}
 }
 
-// write is P3, P4 and P6.
+// write is P3, P4 and G3.
 func (r Rules) write(s *State, to *explore.Steps[State]) {
 	if s.Frozen < slots && s.Frozen-s.Acked < window {
 		t := *s
 		t.Frozen++
-		to.Step(&t, "slot %d is frozen", s.Frozen)
+		to.Step(&t, "a record is frozen in slot %d", s.Frozen)
+		if t.Starts[s.Frozen] = s.Starting && s.Frozen > 0; t.Starts[s.Frozen] {
+			to.Step(&t, "a log start is frozen in slot %d: all records below are deleted", s.Frozen)
+		}
 	}
 	for k := range s.Frozen {
 		if !s.Landed[k] && !s.Seals[k] {
 			t := *s
 			t.Landed[k] = true
+			for t.Acked < t.Frozen && t.Landed[t.Acked] {
+				t.Acked++
+			}
 			to.Step(&t, "slot %d lands", k)
 		}
 	}
-	if s.Acked < s.Frozen && s.Landed[s.Acked] {
-		t := *s
-		t.Acked++
-		to.Step(&t, "slot %d is acked", s.Acked)
+}
+
+// checkpoint is G1: written from the log, verified, and later perhaps damaged, but not both that are kept.
+func (r Rules) checkpoint(s *State, to *explore.Steps[State]) {
+	counted := s.counted()
+	next := min(counted, max(s.Indexed, s.Kept[1].Next))
+	if r.aheadOfIndex {
+		next = counted
 	}
-	if s.Redis < s.counted() {
-		t := *s
-		t.Redis++
-		to.Step(&t, "slot %d is indexed", s.Redis)
+	c := Checkpoint{Next: next, Rows: max(s.Runs, s.start(next)), Trim: s.Trim}
+	if r.fromRedis {
+		c.Next, c.Wrong = counted, s.Indexed < counted
 	}
-	if s.Redis > 0 {
+	if !s.Written && c.Next >= s.Kept[1].Next {
 		t := *s
-		t.Redis--
-		to.Step(&t, "Redis forgets slot %d", t.Redis)
+		t.Written, t.Newest = true, c
+		to.Step(&t, "a checkpoint is written: slots below %d, rows from %d, trim %d", c.Next, c.Rows, c.Trim)
+		if t.Newest.Wrong = true; r.unverified { // else it comes to nothing
+			to.Fault(&t, "a checkpoint is written wrong: slots below %d", c.Next)
+		}
+	}
+	if s.Written {
+		t := *s
+		t.Written, t.Kept = false, [2]Checkpoint{s.Kept[1], s.Newest}
+		to.Step(&t, "the checkpoint of the slots below %d is verified", s.Newest.Next)
+	}
+	for i := range s.Kept {
+		if !s.Kept[0].Damaged && !s.Kept[1].Damaged && s.Kept[i] != (Checkpoint{}) {
+			t := *s
+			t.Kept[i].Damaged = true
+			to.Fault(&t, "the checkpoint of the slots below %d is damaged", s.Kept[i].Next)
+		}
 	}
 }
 
-// compact is G1, G2 and G5.
+// compact is G2: MANIFEST, whose output is in package runs, and TRIM.
 func (r Rules) compact(s *State, to *explore.Steps[State]) {
-	counted := s.counted()
-	if counted > s.Checkpoint {
-		t := *s
-		t.Checkpoint, t.Holds = counted, counted
-		if r.fromRedis {
-			t.Holds = s.Redis
-		}
-		to.Step(&t, "a checkpoint counts, at slot %d", counted)
-	}
-	plan := counted
+	plan := s.whole().Next
 	if r.plansUncounted {
 		plan = s.Frozen
 	}
-	if s.Output == None && plan > 0 {
+	for c := s.Runs + 1; c <= plan; c++ {
 		t := *s
-		t.Output, t.Planned = Put, plan
-		to.Step(&t, "an output of the slots below %d is put", plan)
+		t.Runs = c
+		to.Step(&t, "MANIFEST: the slots below %d live on in runs", c)
 	}
-	if s.Output != None && s.Manifest == 0 && !s.Floor { // the compactor may be slow, and not see what was swept
-		t := *s
-		t.Manifest = s.Planned
-		to.Step(&t, "MANIFEST of the slots below %d", s.Planned)
-		t = *s
-		t.Floor = true
-		to.Step(&t, "SWEEP")
-	}
-	if s.Output == Put && s.Manifest == 0 && (s.Floor || r.sweepsByAge) {
-		t := *s
-		t.Output = Swept
-		to.Step(&t, "the sweep deletes the output, which nothing names")
-	}
-	limit := s.Checkpoint
+	limit := s.Kept[0].Next
 	if r.trimsAbove {
-		limit = counted
+		limit = s.Kept[1].Next
 	}
-	if s.Manifest > s.Trim && s.Manifest <= limit {
-		t := *s
-		t.Trim = s.Manifest
-		to.Step(&t, "TRIM to slot %d", s.Manifest)
+	start := s.start(s.whole().Next)
+	if r.startUncounted {
+		start = s.start(s.Frozen)
 	}
-	below := s.Trim
-	if r.deletesFirst {
-		below = s.Manifest
+	t := *s
+	for t.Trim < limit && (t.Trim < s.Runs || t.Trim < start || s.Starts[t.Trim] || r.trimsBare) {
+		t.Trim++
 	}
-	if s.Deleted < below {
+	if t.Trim > s.Trim {
+		to.Step(&t, "TRIM to slot %d", t.Trim)
+	}
+}
+
+// below is how far the collector may delete slots (I9): as far as the oldest checkpoint says that may be needed. What it
+// may once, it may for ever, until an era is lost.
+func (r Rules) below(s *State) uint8 {
+	oldest := r.needed(s)
+	switch {
+	case r.deletesFirst:
+		return s.Runs
+	case r.deletesAtTrim:
+		return s.Trim
+	case oldest.Damaged:
+		return 0 // nobody can read what it says
+	}
+	return oldest.Trim
+}
+
+// collect is G4.
+func (r Rules) collect(s *State, to *explore.Steps[State]) {
+	if s.Deleted < max(s.Doomed, r.below(s)) {
 		t := *s
 		t.Deleted++
 		t.Seals[s.Deleted] = false
@@ -157,77 +124,102 @@ func (r Rules) compact(s *State, to *explore.Steps[State]) {
 	}
 }
 
-// takeOver is F2 and F4.
+// era is P6, R2 and R3: the index in Redis, which may be lost.
+func (r Rules) era(s *State, to *explore.Steps[State]) {
+	if s.Indexed < s.counted() && s.there(s.Indexed) {
+		t := *s
+		t.Indexed++
+		to.Step(&t, "slot %d is indexed", s.Indexed)
+	}
+	if s.Builds && s.Indexed >= s.counted() {
+		t := *s
+		t.Builds = false
+		to.Step(&t, "the era opens")
+	}
+	if s.Eras == 0 {
+		return
+	}
+	for _, c := range []Checkpoint{s.Kept[1], s.Kept[0], s.Base} {
+		if !c.Damaged && (c.Next >= s.Trim || r.eraBelow) {
+			t := *s
+			t.Eras--
+			t.Base, t.Builds, t.Indexed = c, true, c.Next
+			to.Fault(&t, "Redis is lost; ERA names the checkpoint of the slots below %d", c.Next)
+			t.Doomed = max(s.Doomed, r.below(s))
+			to.Fault(&t, "Redis is lost; ERA names the checkpoint of the slots below %d; a collector is on its way to slot %d", c.Next, t.Doomed)
+		}
+	}
+}
+
+// takeOver is F2 and F4: seal, read what is above a checkpoint, JOURNAL_SEALED.
 func (r Rules) takeOver(s *State, to *explore.Steps[State]) {
 	t := *s
 	switch {
-	case !s.Takes:
-		t.Takes, t.Saw, t.At = true, s.Trim, s.Trim
+	case s.Take == NoTake:
+		t.Take, t.Saw, t.At = Sealing, s.Trim, s.Trim
 		if r.sealsBelow {
 			t.At = 0
 		}
 		to.Step(&t, "a takeover begins at slot %d", t.At)
-	case s.Found && s.Trim != s.Saw && !r.trimUnnamed:
-		t.Takes, t.Found, t.Saw, t.At = false, false, 0, 0
-		to.Step(&t, "JOURNAL_SEALED is void: TRIM is %d, not %d", s.Trim, s.Saw)
-	case s.Found:
-		t.Closed = 1 + s.At
-		to.Step(&t, "JOURNAL_SEALED: the journal ends at slot %d", s.At)
-	case s.Seals[s.At]:
-		t.Found = true
+	case s.Take == Sealing && s.Seals[s.At]:
+		t.Take = Sealed
 		to.Step(&t, "the takeover finds the seal in slot %d", s.At)
-	case s.At < s.Frozen && s.Landed[s.At] && s.At >= s.Deleted:
+	case s.Take == Sealing && s.there(s.At):
 		t.At++
 		to.Step(&t, "the takeover finds data in slot %d", s.At)
-	default:
-		t.Seals[s.At], t.Found = true, true
+	case s.Take == Sealing:
+		t.Seals[s.At], t.Take = true, Sealed
 		to.Step(&t, "the takeover seals slot %d", s.At)
-	}
-}
-
-// wrong asks what a recovery would find that began now.
-func wrong(s *State) string {
-	if s.Closed != 0 && s.Closed-1 < s.Acked {
-		return "I4: the journal was closed below an acked record"
-	}
-	sequence := s.Checkpoint
-	for k := range s.Acked {
-		output := k < s.Manifest && s.Output == Put
-		object := k >= s.Deleted && s.Landed[k]
-		named := k < s.Holds || k >= s.Checkpoint && k >= s.Trim
-		if !output && !(object && named) {
-			return "I4, I9: an acked record is in no index that can be built, or its object is gone"
+	case s.Take == Sealed:
+		for _, c := range []Checkpoint{s.Kept[1], s.Kept[0], {}} {
+			if !c.Damaged && (c.Next >= s.Saw || r.startsBelow) {
+				t.Take, t.Read = Reading, c.Next
+				to.Step(&t, "the taker reads the journal from slot %d on", c.Next)
+			}
 		}
-		if object && k >= s.Checkpoint && k >= s.Trim {
-			sequence = max(sequence, k+1)
-		}
+	case s.Read < s.At && s.there(s.Read):
+		t.Read++
+		to.Step(&t, "the taker reads slot %d", s.Read)
+	case s.Read < s.At && r.startsBelow:
+		t.Read++
+		t.Skipped = true
+		to.Step(&t, "the taker finds slot %d gone", s.Read)
+	case s.Read < s.At:
+		t.Take = NoTake
+		to.Step(&t, "the taker finds slot %d gone, and begins again", s.Read)
+	case s.Trim != s.Saw && !r.trimUnnamed:
+		t.Take = NoTake
+		to.Step(&t, "JOURNAL_SEALED is void: TRIM is %d, not %d", s.Trim, s.Saw)
+	default:
+		t.Closed, t.Lost = 1+s.At, s.Skipped
+		to.Step(&t, "JOURNAL_SEALED: the journal ends at slot %d", s.At)
 	}
-	if sequence < s.Acked {
-		return "I8: the producer state that can be built is older than the log"
-	}
-	if s.Manifest > s.counted() {
-		return "I6: a manifest names what does not count"
-	}
-	return ""
 }
 
-func model(r Rules, off string) explore.Case {
-	return explore.Model[State]{
-		Name: "trim", Off: off, Next: r.next, Wrong: wrong,
-		Bound: fmt.Sprintf("one journal of %d slots, %d in flight, one compaction, one takeover", slots, window),
-	}.Case()
-}
-
-// Cases lists the runs: the whole protocol, then each rule off.
-func Cases(explore.Size) []explore.Case {
-	return []explore.Case{
-		model(Rules{}, ""),
-		model(Rules{sealsBelow: true}, "F2: sealing starts at slot 0, whatever TRIM says"),
-		model(Rules{trimUnnamed: true}, "S3: JOURNAL_SEALED does not name the TRIM that the sealer saw"),
-		model(Rules{deletesFirst: true}, "G2: inputs are deleted before TRIM is in the control log"),
-		model(Rules{trimsAbove: true}, "G2: TRIM goes above the newest checkpoint"),
-		model(Rules{fromRedis: true}, "G1: a checkpoint is a copy of what Redis holds"),
-		model(Rules{sweepsByAge: true}, "G5: an output that nothing names is deleted without SWEEP"),
-		model(Rules{plansUncounted: true}, "I2: an output is made of slots above a hole"),
+// inherit is F5: whoever is given the partition follows the journal to its seal.
+func (r Rules) inherit(s *State, to *explore.Steps[State]) {
+	end := s.Closed - 1
+	read := s.Cursor
+	if r.gainedByRuns {
+		read = max(read, s.Runs)
+	}
+	t := *s
+	if read >= end {
+		t.Owns, t.Lost = true, s.Lost || s.Cursor < end
+		to.Step(&t, "the heir owns the partition")
+	}
+	t = *s
+	switch {
+	case s.Cursor >= end:
+	case s.there(s.Cursor):
+		t.Cursor++
+		to.Step(&t, "the heir reads slot %d", s.Cursor)
+	case r.mirrorSkips:
+		t.Cursor++
+		t.Lost = true
+		to.Step(&t, "the heir finds slot %d gone", s.Cursor)
+	default:
+		t.Cursor = max(s.Cursor, s.whole().Next)
+		to.Step(&t, "the heir finds slot %d gone, and takes in the checkpoint of the slots below %d", s.Cursor, s.whole().Next)
 	}
 }
