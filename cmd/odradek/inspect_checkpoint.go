@@ -38,7 +38,8 @@ type checkpointPartition struct {
 	Partition string       `json:"partition"`
 	Start     topic.Offset `json:"start"`
 	End       topic.Offset `json:"end"`
-	Extents   int          `json:"extents"`
+	Compacted topic.Offset `json:"compacted"` // up to here it is in runs, or below the log start
+	Extents   int          `json:"extents"`   // behind that
 }
 
 type checkpointObject struct {
@@ -162,7 +163,7 @@ func viewCheckpoint(ctx context.Context, store objectstore.Store, name checkpoin
 		return nil
 	})
 	for _, p := range h.Partitions {
-		v.Partitions = append(v.Partitions, checkpointPartition{partitionName(s, p.Partition), p.Start, p.End, extents[p.Partition]})
+		v.Partitions = append(v.Partitions, checkpointPartition{partitionName(s, p.Partition), p.Start, p.End, p.From, extents[p.Partition]})
 	}
 	return v, err
 }
@@ -180,9 +181,9 @@ func printCheckpoint(out io.Writer, v *checkpointView) error {
 				row(j.ID, j.NodeID, j.Next)
 			}
 		}),
-		table(out, "\nPARTITION\t[START, END)\tEXTENTS", func(row func(...any)) {
+		table(out, "\nPARTITION\t[START, END)\tCOMPACTED\tEXTENTS", func(row func(...any)) {
 			for _, p := range v.Partitions {
-				row(p.Partition, fmt.Sprintf("[%d, %d)", p.Start, p.End), p.Extents)
+				row(p.Partition, fmt.Sprintf("[%d, %d)", p.Start, p.End), p.Compacted, p.Extents)
 			}
 		}),
 		table(out, "\nPART\tKIND\tSHARD\tROWS\tBYTES", func(row func(...any)) {
