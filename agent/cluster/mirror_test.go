@@ -177,7 +177,8 @@ func (o *owner) sealedBy(t *testing.T, store objectstore.Store, by *owner) (seal
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := control.JournalSealed{Journal: o.Journal(), SealSlot: seal}
+	j, _ := by.State().Journal(o.Journal())
+	r := control.JournalSealed{Journal: o.Journal(), SealSlot: seal, Trim: j.Trim}
 	for _, a := range by.State().PartitionsOf(o.Journal()) {
 		base := max(a.Base, ends[a.Partition])
 		r.Parts = append(r.Parts, control.Reassigned{Partition: a.Partition, OldEpoch: a.Epoch, ToJournal: by.Journal(), Base: base})
