@@ -126,3 +126,58 @@ func TestLatency_WaitsOnTheClockOrTheContext(t *testing.T) {
 		}
 	})
 }
+
+func TestUpload_FailsBeforeOrAfterTakingEffect(t *testing.T) {
+	below := memory.New()
+	s := faulty.New(below, faulty.Each(
+		faulty.NthOf(objectstore.KindUpload, 1, faulty.Fault{Before: faulty.ErrRefused}),
+		faulty.NthOf(objectstore.KindPart, 1, faulty.Fault{After: faulty.ErrLost}),
+		faulty.NthOf(objectstore.KindComplete, 1, faulty.Fault{Before: faulty.ErrRefused}),
+		faulty.NthOf(objectstore.KindComplete, 2, faulty.Fault{After: faulty.ErrLost}),
+	))
+	if _, err := s.Upload(t.Context(), "k"); !errors.Is(err, faulty.ErrRefused) {
+		t.Fatalf("first upload: %v, want ErrRefused", err)
+	}
+	u, err := s.Upload(t.Context(), "k")
+	if err != nil {
+		t.Fatal(err)
+	}
+	part := objectstore.NewBody([]byte("x"))
+	if err := u.Append(t.Context(), part); !errors.Is(err, faulty.ErrLost) {
+		t.Fatalf("first part: %v, want ErrLost", err)
+	}
+	if err := u.Append(t.Context(), part); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []error{faulty.ErrRefused, faulty.ErrLost, objectstore.ErrExists} {
+		if err := u.Complete(t.Context()); !errors.Is(err, want) {
+			t.Errorf("complete %d: %v, want %v", i+1, err, want)
+		}
+		if _, err := below.Head(t.Context(), "k"); (err == nil) != (i > 0) {
+			t.Errorf("after complete %d: %v", i+1, err)
+		}
+	}
+	if got, err := s.Get(t.Context(), "k"); err != nil || string(got) != "x" {
+		t.Errorf("the object is %q, %v; want the part once", got, err)
+	}
+}
+
+func TestUpload_LateCompleteLandsOrMeetsAnother(t *testing.T) {
+	s := faulty.New(memory.New(), faulty.NthOf(objectstore.KindComplete, 1, faulty.Fault{Late: true}))
+	u, err := s.Upload(t.Context(), "k")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := u.Append(t.Context(), objectstore.NewBody([]byte("late"))); err != nil {
+		t.Fatal(err)
+	}
+	if err := u.Complete(t.Context()); !errors.Is(err, faulty.ErrLost) {
+		t.Fatalf("late complete: %v, want ErrLost", err)
+	}
+	if err := s.Create(t.Context(), "k", objectstore.NewBody([]byte("first"))); err != nil {
+		t.Fatal(err)
+	}
+	if errs := s.Land(t.Context()); len(errs) != 1 || !errors.Is(errs[0], objectstore.ErrExists) {
+		t.Errorf("landing: %v, want ErrExists", errs)
+	}
+}

@@ -135,7 +135,7 @@ func outcomeOf(err error) Outcome {
 		return OutcomeOK
 	case errors.Is(err, objectstore.ErrExists):
 		return OutcomeExists
-	case errors.Is(err, objectstore.ErrNotFound):
+	case errors.Is(err, objectstore.ErrNotFound), errors.Is(err, objectstore.ErrUploadGone):
 		return OutcomeNotFound
 	case errors.Is(err, objectstore.ErrRange):
 		return OutcomeRange

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -81,6 +82,51 @@ func TestList_CountsAsS3Bills(t *testing.T) {
 	}
 	if got := s.Requests(objectstore.KindList, meter.OutcomeOK); got != 3+1+1 {
 		t.Errorf("%d list requests, want 3 for 2001 keys, 1 for one, 1 for none", got)
+	}
+}
+
+func TestUpload_EachRequestCounts(t *testing.T) {
+	s := wrap(t, memory.New())
+	u, err := s.Upload(t.Context(), "k")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, size := range []int{objectstore.MinPart, 5} {
+		if err := u.Append(t.Context(), objectstore.NewBody(make([]byte, size))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := u.Complete(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if _, err := s.Upload(t.Context(), "other"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	gone, err := s.Upload(t.Context(), "other")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := s.AbortStale(t.Context(), "", time.Now().Add(time.Hour)); n != 3 || err != nil {
+		t.Fatal(n, err)
+	}
+	if err := gone.Append(t.Context(), objectstore.NewBody([]byte("x"))); !errors.Is(err, objectstore.ErrUploadGone) {
+		t.Errorf("append to an upload that is gone: %v", err)
+	}
+	for kind, want := range map[objectstore.Kind]int64{
+		objectstore.KindUpload: 4, objectstore.KindPart: 2, objectstore.KindComplete: 1, objectstore.KindAbort: 3, objectstore.KindList: 1,
+		objectstore.KindCreate: 0,
+	} {
+		if got := s.Requests(kind, meter.OutcomeOK); got != want {
+			t.Errorf("%s: %d requests, want %d", kind, got, want)
+		}
+	}
+	if n := s.Requests(objectstore.KindPart, meter.OutcomeNotFound); n != 1 {
+		t.Errorf("%d parts met no upload, want 1", n)
+	}
+	if sent := s.Bytes(objectstore.KindPart); sent != objectstore.MinPart+5+1 {
+		t.Errorf("%d bytes of parts", sent)
 	}
 }
 

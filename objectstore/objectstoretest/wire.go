@@ -97,6 +97,7 @@ func RunWire(t *testing.T, open func(t *testing.T, endpoint string) objectstore.
 		}
 	})
 	t.Run("Get_TruncatedAnswer", func(t *testing.T) { wireTruncated(t, open) })
+	runUploadWire(t, open)
 	t.Run("Get_RetriesABusyStore", func(t *testing.T) {
 		w, s := serve(t, 503, errorBody("SlowDown"))
 		if _, err := s.Get(t.Context(), "k"); err == nil || len(w.requests()) < 2 || len(w.requests()) > 5 {

@@ -74,7 +74,7 @@ func (u *upload) Complete(ctx context.Context) error {
 		MultipartUpload: &types.CompletedMultipartUpload{Parts: u.parts}, MpuObjectSize: &u.count.Size,
 	}, attemptOnce)
 	switch {
-	case status(err) == http.StatusPreconditionFailed:
+	case status(err) == http.StatusPreconditionFailed, code(err) == preconditionFailed: // which may stand behind a 200
 		err = objectstore.ErrExists
 	case code(err) == noSuchUpload:
 		return u.gone(ctx)
@@ -151,8 +151,11 @@ func (s *Store) abortStale(ctx context.Context, prefix, list string, before time
 // maxListPages bounds how many uploads are looked through, 1,000 a page: a bucket may be others' too.
 const maxListPages = 10
 
-// noSuchUpload is the code of an upload that was completed or aborted, or never was.
-const noSuchUpload = "NoSuchUpload"
+const (
+	// noSuchUpload is the code of an upload that was completed or aborted, or never was.
+	noSuchUpload       = "NoSuchUpload"
+	preconditionFailed = "PreconditionFailed"
+)
 
 // attemptOnce sends a request without retries.
 func attemptOnce(o *s3.Options) { o.Retryer = aws.NopRetryer{} }
