@@ -56,10 +56,11 @@ type MergeConfig struct {
 	Slots    int           // or slots that they lie in, 256
 	Interval time.Duration // or so long after the last time, 10 minutes
 
-	InputBytes  int64 // stored bytes that one job takes out of slots; they are in memory; 128 MiB
-	Objects     int   // objects of level 1 of a group from which on they are merged; 8
-	ObjectBytes int64 // or their bytes, and what one object of level 2 is made of at most; 256 MiB
-	RestBytes   int64 // a run of so many bytes is not merged again; 64 MiB
+	InputBytes  int64         // stored bytes that one job takes out of slots; they are in memory; 128 MiB
+	Objects     int           // objects of level 1 of a group from which on they are merged; 8
+	ObjectBytes int64         // or their bytes, and what one object of level 2 is made of at most; 256 MiB
+	RestBytes   int64         // a run of so many bytes is not merged again; 64 MiB
+	Codec       segment.Codec // of records that were sent uncompressed; zstd
 }
 
 // GarbageConfig says when what is not needed goes. The zero value is the default.
@@ -104,6 +105,9 @@ func (c MergeConfig) withDefaults() MergeConfig {
 	orElse(&c.Objects, 8)
 	orElse(&c.ObjectBytes, 256<<20)
 	orElse(&c.RestBytes, 64<<20)
+	if c.Codec == segment.None {
+		c.Codec = segment.Zstd
+	}
 	return c
 }
 

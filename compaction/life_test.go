@@ -5,14 +5,15 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/odradek/odradek/segment"
 	"github.com/odradek/odradek/slotlog"
 )
 
-// soon compacts whatever there is.
+// soon compacts whatever there is. Encoders of zstd have channels and are pooled, which no two bubbles may share.
 func soon() Config {
 	return Config{
 		LeastSlots: 1, LeastRecords: 1,
-		Merge:   MergeConfig{Interval: time.Minute, Objects: 3, ObjectBytes: 1 << 20, RestBytes: 1 << 19},
+		Merge:   MergeConfig{Interval: time.Minute, Objects: 3, ObjectBytes: 1 << 20, RestBytes: 1 << 19, Codec: segment.S2},
 		Garbage: GarbageConfig{Trim: time.Second, Sweep: 24 * time.Hour},
 	}
 }

@@ -23,7 +23,7 @@ func (c *Compactor) output(ctx context.Context, s *control.State, write func(*se
 				return context.Cause(ctx)
 			}
 			return emit(part)
-		}, segment.Zstd)
+		}, c.cfg.Merge.Codec)
 		if err := write(w); err != nil {
 			return err
 		}

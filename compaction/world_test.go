@@ -160,6 +160,7 @@ type agent struct {
 	w       *world
 	journal topic.JournalID
 	lie     func(topic.JournalID, segment.SlotExtents) segment.SlotExtents // what its reading of footers makes of them
+	before  func()                                                         // what happens before it proposes something
 }
 
 func (w *world) agent(j topic.JournalID, store objectstore.Store, cfg Config) *agent {
@@ -176,6 +177,9 @@ func (a *agent) State() *control.State {
 }
 
 func (a *agent) Propose(_ context.Context, decide func(*control.State) ([]control.Record, error)) ([]control.Outcome, error) {
+	if a.before != nil {
+		a.before()
+	}
 	a.w.mu.Lock()
 	defer a.w.mu.Unlock()
 	records, err := decide(a.w.state)
