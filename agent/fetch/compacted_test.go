@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/odradek/odradek/objectstore"
 	"github.com/odradek/odradek/recordbatch"
@@ -110,10 +111,12 @@ func (b *bench) from(t testing.TB, p topic.Partition, offset topic.Offset, drop 
 // tally counts what is read of a store.
 type tally struct {
 	objectstore.Store
+	delay       time.Duration
 	gets, bytes atomic.Int64
 }
 
 func (s *tally) GetRange(ctx context.Context, key string, offset, length int64) ([]byte, error) {
+	time.Sleep(s.delay)
 	b, err := s.Store.GetRange(ctx, key, offset, length)
 	s.gets.Add(1)
 	s.bytes.Add(int64(len(b)))

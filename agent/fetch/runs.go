@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"sort"
+	"sync"
 
 	"github.com/odradek/odradek/index"
 	"github.com/odradek/odradek/segment"
@@ -21,6 +22,7 @@ const (
 	startAhead = 4 << 20 // from the start of a run, where nearly always somebody comes to read all of it
 	mostAhead  = 16 << 20
 	smallRun   = 1 << 20
+	runsAtOnce = 16   // small ones that one read asks for together
 	maxPaths   = 4096 // ends of stretches that are remembered
 )
 
@@ -47,20 +49,54 @@ type route struct {
 	entries []index.Entry
 }
 
+// pace is how the n-th run is come to.
+func (r route) pace(n, need int) pace {
+	at := pace{least: leastAhead, need: int64(need)}
+	if n > 0 {
+		at.behind = endOf(r.runs[n-1])
+	}
+	if r.from <= r.runs[n].Base {
+		at.least = startAhead
+	}
+	return at
+}
+
+// together reads the n-th run and those behind it at once, as far as they are small and wanted, and gives their number; at
+// least 1, which is not read then. What fails is asked for again when its turn comes.
+func (e *Engine) together(ctx context.Context, p topic.Partition, r route, n, need int) int {
+	count, size := 0, 0
+	for _, run := range r.runs[n:] {
+		if run.Size() > smallRun || count == runsAtOnce || count > 0 && size >= need {
+			break
+		}
+		count, size = count+1, size+int(run.RawLength)
+	}
+	if count <= 1 {
+		return 1
+	}
+	var wg sync.WaitGroup
+	for i := n; i < n+count; i++ {
+		if r.runs[i].Length > 0 {
+			wg.Go(func() { _, _ = e.table(ctx, p, r.runs[i], r.pace(i, need)) })
+		}
+	}
+	wg.Wait()
+	return count
+}
+
 // located yields the extents of a route from the one that holds its first offset, or follows it where that lies in a
 // hole. need gives how many bytes are wanted still. An error ends it.
 func (e *Engine) located(ctx context.Context, p topic.Partition, r route, need func() int) iter.Seq2[located, error] {
 	return func(yield func(located, error) bool) {
-		var before path
-		for _, run := range r.runs {
+		ready := 0 // runs before this one were read together
+		for n, run := range r.runs {
 			if run.Next <= r.from || run.Length == 0 {
-				before = endOf(run)
 				continue
 			}
-			first := pace{behind: before, least: leastAhead, need: int64(need())}
-			if r.from <= run.Base {
-				first.least = startAhead
+			if n >= ready {
+				ready = n + e.together(ctx, p, r, n, need())
 			}
+			first := r.pace(n, need())
 			rows, err := e.table(ctx, p, run, first)
 			if err != nil {
 				yield(located{}, err)
@@ -75,7 +111,6 @@ func (e *Engine) located(ctx context.Context, p topic.Partition, r route, need f
 					return
 				}
 			}
-			before = endOf(run)
 		}
 		for _, x := range r.entries {
 			if !yield(located{Entry: x}, nil) {
