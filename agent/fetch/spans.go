@@ -39,20 +39,22 @@ type stretch struct {
 type spans struct {
 	limit int64
 
-	mu     sync.Mutex            // guards all below; never held while loading
-	used   int64                 // by those in recent
-	loaded int64                 // in all, for ever: the clock by which spans age
-	held   map[objectKey][]*span // also those that are being loaded
-	recent *list.List            // of loaded ones, most recently used first
+	mu      sync.Mutex            // guards all below; never held while loading
+	used    int64                 // by those in recent
+	loaded  int64                 // in all, for ever: the clock by which spans age
+	readers int64                 // spans that are read ahead
+	ahead   int64                 // their bytes
+	held    map[objectKey][]*span // also those that are being loaded
+	recent  *list.List            // of loaded ones, most recently used first
 }
 
 // span is one GET and what it brought.
 type span struct {
-	stretch
-	ahead bool          // of a run, one part of it after the other is read
-	read  int64         // bytes that were asked of it so far; guarded by spans.mu
-	used  int64         // spans.loaded when it was asked last; guarded by spans.mu
-	at    *list.Element // in recent; nil if it is not kept; guarded by spans.mu
+	stretch               // what was asked for, and when it is loaded, what there is of it; guarded by spans.mu
+	ahead   bool          // somebody is expected to read what was not read yet; guarded by spans.mu
+	read    int64         // bytes that were asked of it so far; guarded by spans.mu
+	used    int64         // spans.loaded when it was asked last; guarded by spans.mu
+	at      *list.Element // in recent; nil if it is not kept; guarded by spans.mu
 
 	done  chan struct{} // closed when what follows is set
 	bytes []byte        // fewer than asked for where the object ends before
@@ -79,9 +81,10 @@ func (s *spans) load(
 			return nil, context.Cause(ctx)
 		}
 	}
-	sp := &span{done: make(chan struct{}), read: int64(want.to - want.from)}
+	sp := &span{done: make(chan struct{}), read: int64(want.to - want.from), used: s.loaded}
 	sp.stretch, sp.ahead = widen(around{s, want.object})
-	sp.used = s.loaded
+	sp.ahead = sp.ahead && sp.stretch != want
+	s.count(sp, 1)
 	s.held[sp.object] = append(s.held[sp.object], sp)
 	s.mu.Unlock()
 
@@ -119,8 +122,10 @@ func (a around) before(from, to uint32) (size int64) {
 func (s *spans) find(want stretch) *span {
 	for _, sp := range s.held[want.object] {
 		if sp.from <= want.from && want.to <= sp.to {
-			sp.read += int64(want.to - want.from)
 			sp.used = s.loaded
+			if sp.read += int64(want.to - want.from); sp.read >= int64(sp.to-sp.from) {
+				s.passed(sp)
+			}
 			if sp.at != nil {
 				s.recent.MoveToFront(sp.at)
 			}
@@ -133,23 +138,22 @@ func (s *spans) find(want stretch) *span {
 // room is how many bytes one more reader may read ahead, so that those who read now find what they read ahead when they
 // come to it. A quarter is left to others. mu is held.
 func (s *spans) room() int64 {
-	most, readers := s.limit-s.limit/4, int64(2) // one is about to read, and its last span is not gone yet
-	free := most
-	for _, spans := range s.held {
-		for _, sp := range spans {
-			if s.awaits(sp) {
-				free -= int64(sp.to - sp.from)
-				readers++
-			}
-		}
-	}
-	return min(most/readers, free/2)
+	most := s.limit - s.limit/4
+	return min(most/(s.readers+2), (most-s.ahead)/2) // one is about to read, and its last span is not gone yet
 }
 
-// awaits says whether a reader will come to what was read ahead for it: not if it has all of it, and not if it did not come
-// while four times what the cache holds was loaded. mu is held.
-func (s *spans) awaits(sp *span) bool {
-	return sp.ahead && sp.read < int64(sp.to-sp.from) && s.loaded-sp.used <= 4*s.limit
+// count takes a span into account that is read ahead, or with sign -1 out of it. mu is held.
+func (s *spans) count(sp *span, sign int64) {
+	if sp.ahead {
+		s.readers += sign
+		s.ahead += sign * int64(sp.to-sp.from)
+	}
+}
+
+// passed notes that nobody is expected to come to the rest of a span. mu is held.
+func (s *spans) passed(sp *span) {
+	s.count(sp, -1)
+	sp.ahead = false
 }
 
 // keep takes in what was loaded and evicts what no longer fits; what failed, and what is larger than limit, is let go.
@@ -161,24 +165,37 @@ func (s *spans) keep(sp *span) {
 		s.let(sp)
 		return
 	}
+	s.count(sp, -1)
+	sp.to = sp.from + uint32(len(sp.bytes)) // the object may end before
+	s.count(sp, 1)
 	sp.at = s.recent.PushFront(sp)
 	for s.used += int64(len(sp.bytes)); s.used > s.limit; {
 		s.let(s.oldest())
 	}
 }
 
-// oldest is the span to evict: the least recently used of those that nobody is expected to come to, else of all. mu is held.
+// spared is how many spans that a reader will come to are passed over when one is to be evicted.
+const spared = 256
+
+// oldest is the span to evict: the least recently used of those that nobody is expected to come to, because all of it was
+// read, or it was read ahead and its reader did not come while four times what the cache holds was loaded. mu is held.
 func (s *spans) oldest() *span {
-	for at := s.recent.Back(); at != nil; at = at.Prev() {
-		if sp := at.Value.(*span); !s.awaits(sp) {
+	last := s.recent.Back()
+	for at, n := last, 0; at != nil && n < spared; at, n = at.Prev(), n+1 {
+		sp := at.Value.(*span)
+		if s.loaded-sp.used > 4*s.limit {
+			s.passed(sp)
+		}
+		if !sp.ahead {
 			return sp
 		}
 	}
-	return s.recent.Back().Value.(*span)
+	return last.Value.(*span)
 }
 
 // let forgets a span. mu is held.
 func (s *spans) let(sp *span) {
+	s.passed(sp)
 	if sp.at != nil {
 		s.recent.Remove(sp.at)
 		s.used -= int64(len(sp.bytes))
