@@ -82,7 +82,7 @@ func (c *Compactor) build(ctx context.Context, state *control.State) (control.Ch
 			return control.Checkpoint{}, fmt.Errorf("it reaches slot %d of journal %s, that at %d reaches %d: %w", j.Next, j.ID, previous.Control, had, ErrNothing)
 		}
 	}
-	if len(r.Journals) == 0 && int(r.Control-previous.Control) < c.cfg.LeastRecords && !c.owed[0].Load() && !c.owed[1].Load() {
+	if len(r.Journals) == 0 && int(r.Control-previous.Control) < c.cfg.LeastRecords && !c.owes() {
 		return control.Checkpoint{}, fmt.Errorf("%w: that at %d holds all that can be taken", ErrNothing, previous.Control)
 	}
 	err = checkpoint.Compose(ctx, c.store, base, h, cut.news(), func(p checkpoint.Part) (checkpoint.PartRef, error) {

@@ -180,7 +180,7 @@ type Compactor struct {
 
 	built, verified, mismatched, lost, failed, swept atomic.Int64
 	merged                                           merged
-	owed                                             [2]atomic.Bool // something waits for another checkpoint: to be trimmed, to be deleted
+	owed                                             [3]atomic.Bool // something waits for another checkpoint: to be trimmed, to be deleted, to be swept
 }
 
 // merged counts what compaction did.
@@ -251,7 +251,7 @@ func (c *Compactor) Run(ctx context.Context) error {
 		}
 		busy = false
 		view := w.look(c.log, c.cfg, time.Now())
-		view.owing = c.owed[0].Load() || c.owed[1].Load()
+		view.owing = c.owes()
 		if what := view.turn(c.cfg); what != toRest && checkpoints.ready() {
 			var err error
 			if what == toBuild {
@@ -272,6 +272,9 @@ func (c *Compactor) Run(ctx context.Context) error {
 		}
 	}
 }
+
+// owes says whether something waits for another checkpoint.
+func (c *Compactor) owes() bool { return c.owed[0].Load() || c.owed[1].Load() || c.owed[2].Load() }
 
 // cleaning is when what is not urgent comes next.
 type cleaning struct {

@@ -61,6 +61,10 @@ func (k kept) trim(j *control.Journal) topic.Slot {
 	return low
 }
 
+// oldest is the state that says what may go: what it does not name, and what nothing can swap in after it, no later state
+// names either, whatever is on its way.
+func (k kept) oldest() *control.State { return k.states[len(k.states)-1] }
+
 // names says whether one of them has current runs in an object.
 func (k kept) names(o topic.Object) bool {
 	if _, ok := k.now.Object(o); ok {
@@ -89,13 +93,13 @@ func (k kept) owing() bool {
 // garbage is what Collect remembers. It belongs to the one who works.
 type garbage struct {
 	cleared map[topic.JournalID]*clearing
-	numbers []seen                     // control numbers; the first one is the newest that a SWEEP may name, once it is old enough
-	once    map[topic.Object]bool      // were swapped in, so that they cannot be again
-	orphans map[topic.Object]time.Time // may go -> since when, by this process's own clock
+	numbers []seen                      // control numbers; the first one is the newest that a SWEEP may name, once it is old enough
+	once    map[topic.Object]topic.Slot // were swapped in by then, so that they cannot be again: their inputs are gone
+	orphans map[topic.Object]time.Time  // may go -> since when, by this process's own clock
 }
 
 func newGarbage() garbage {
-	return garbage{cleared: make(map[topic.JournalID]*clearing), once: make(map[topic.Object]bool)}
+	return garbage{cleared: make(map[topic.JournalID]*clearing), once: make(map[topic.Object]topic.Slot)}
 }
 
 // clearing is what was deleted of a journal's slots, and what is next.
@@ -112,9 +116,8 @@ type seen struct {
 }
 
 // Collect deletes what nothing names any more, after Grace as this process saw it, whatever clocks say (I9): slots below
-// the TRIM that all checkpoints kept know of, and compacted objects without current runs. Of those, objects that were
-// swapped in and out again may go by that; one that never was may be about to be swapped in, and goes only when a SWEEP made
-// that impossible (G5).
+// the TRIM that all checkpoints kept know of, and compacted objects that the oldest of them does not name and nothing can
+// swap in behind it: those that were swapped in before and out again, and those that were planned below its SWEEP (G5).
 func (c *Compactor) Collect(ctx context.Context) error {
 	if err := c.begin(ctx); err != nil {
 		return err
@@ -225,23 +228,27 @@ func (c *Compactor) collectObjects(ctx context.Context, k kept) (int, error) {
 	}
 	since := make(map[topic.Object]time.Time)
 	listed := make(map[topic.Object]bool)
+	oldest := k.oldest()
 	stray := false // one that never was swapped in is old
+	waits := false // one may go when the checkpoints that are kept stand further on
 	var gone []Garbage
 	err := c.store.List(ctx, topic.CompactedPrefix, func(info objectstore.Info) error {
 		o, err := topic.ParseObjectKey(info.Key)
 		if err != nil {
 			return nil // not ours
 		}
-		if c.garbage.once[o] {
+		once, swapped := c.garbage.once[o]
+		if swapped {
 			listed[o] = true
 		}
 		if k.names(o) {
 			return nil
 		}
 		why := "its runs were replaced, dropped or deleted"
-		if !c.garbage.once[o] {
-			if why = fmt.Sprintf("planned below %d and not swapped in by then", k.now.Swept()); o.Planned >= k.now.Swept() {
-				stray = stray || o.Planned < old
+		if !swapped || once >= oldest.Next() {
+			if why = fmt.Sprintf("planned below %d and not swapped in by then", oldest.Swept()); o.Planned >= oldest.Swept() {
+				waits = waits || swapped || o.Planned < k.now.Swept()
+				stray = stray || !swapped && o.Planned < old
 				return nil
 			}
 		}
@@ -277,6 +284,7 @@ func (c *Compactor) collectObjects(ctx context.Context, k kept) (int, error) {
 			return deleted, err
 		}
 	}
+	c.owed[2].Store(waits)
 	if stray && old > k.now.Swept() {
 		if err := c.sweepBelow(ctx, old); err != nil {
 			return deleted, err
@@ -285,10 +293,12 @@ func (c *Compactor) collectObjects(ctx context.Context, k kept) (int, error) {
 	return deleted, c.abortUploads(ctx, now)
 }
 
-// remember notes which objects were swapped in: they cannot be once more.
+// remember notes which objects were swapped in, and by which number at the latest.
 func (c *Compactor) remember(s *control.State) {
 	for o := range s.Objects() {
-		c.garbage.once[o] = true
+		if have, ok := c.garbage.once[o]; !ok || s.Next()-1 < have {
+			c.garbage.once[o] = s.Next() - 1
+		}
 	}
 }
 

@@ -58,7 +58,7 @@ func TestCompact_FailingAtEachCall(t *testing.T) {
 		for n := 1; ; n++ {
 			done := false
 			synctest.Test(t, func(t *testing.T) {
-				w, _ := filled(t, 24)
+				w, _ := filled(t, 8)
 				ctx, die := context.WithCancel(t.Context())
 				calls := 0
 				a, _ := w.failing(t, func(faulty.Call) faulty.Fault {

@@ -27,10 +27,18 @@ func (c *Compactor) swap(ctx context.Context, m control.Manifest) error {
 		}
 		return fmt.Errorf("append manifest of %s: %w", m.Output, err)
 	}
+	c.rememberReplaced(m)
+	return nil
+}
+
+// rememberReplaced notes that what a MANIFEST replaced had been swapped in.
+func (c *Compactor) rememberReplaced(m control.Manifest) {
+	number := c.log.State().Next() - 1
 	for _, p := range m.Parts {
 		for _, o := range p.Replaces {
-			c.garbage.once[o] = true
+			if _, ok := c.garbage.once[o]; !ok {
+				c.garbage.once[o] = number
+			}
 		}
 	}
-	return nil
 }
