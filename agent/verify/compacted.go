@@ -331,11 +331,20 @@ func (w *walk) takeCompacted(ctx context.Context, c compacted, r compactedRead) 
 	return nil
 }
 
-// checkKept checks that nothing is gone that a checkpoint which is kept needs (I9): slots from its TRIM on, objects of its runs.
+// checkKept checks that nothing is gone that a checkpoint which is kept for a start needs (I9): slots from its TRIM on,
+// objects of its runs. Those are the two newest verified ones; one that is kept only since the newest era was recovered from it
+// is not needed any more once that era is open.
 func (w *walk) checkKept(ctx context.Context) error {
-	for _, c := range w.state.Checkpoints() {
+	verified := 0
+	for _, c := range slices.Backward(w.state.Checkpoints()) {
+		if !c.Verified {
+			continue
+		}
+		if verified++; verified > 2 {
+			break
+		}
 		state := w.standing[c.Control]
-		if !c.Verified || state == nil || !w.whole {
+		if state == nil || !w.whole {
 			continue
 		}
 		gone := func(key, what string) error {
