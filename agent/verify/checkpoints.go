@@ -8,6 +8,7 @@ import (
 	"errors"
 	"hash/maphash"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 
@@ -259,7 +260,7 @@ func (w *walk) compareCheckpoint(ctx context.Context, c *checkpointCheck, head *
 		}
 		same := p.End == of.end && p.Start == of.start
 		if !same && w.trimmedOf(p.Partition) { // slots that are not read any more may have said more, of what is gone
-			same = p.Start >= of.start && (p.End == of.end || p.End > of.end && p.Start == p.End)
+			same = p.Start >= of.start && (p.End == of.end || p.End > of.end && p.End <= w.floor(p.Partition, p.Start))
 		}
 		if !same {
 			w.find(key, "%s stands at [%d,%d), its slots say [%d,%d)", p.Partition, p.Start, p.End, of.start, of.end)
@@ -283,6 +284,18 @@ func (w *walk) compareCheckpoint(ctx context.Context, c *checkpointCheck, head *
 		}
 	}
 	return nil
+}
+
+// floor gives an offset that all lies below which slots below TRIM held: it is in runs, or below the log start.
+func (w *walk) floor(p topic.Partition, start topic.Offset) topic.Offset {
+	if _, exists := w.now.TopicByID(p.Topic); !exists {
+		return math.MaxInt64
+	}
+	if s := w.parts[p]; s != nil {
+		start = max(start, s.start)
+	}
+	c := w.state.Compaction(p)
+	return max(start, c.End, c.Start, w.stands[p].Start)
 }
 
 // trimmedOf says whether slots that may have held something of a partition are trimmed.
@@ -347,12 +360,15 @@ func (w *walk) compareProducers(key string, p *checkpointPart, r checkpoint.Row,
 		w.find(key, "producers of %s: %v", r.Partition, err)
 		return
 	}
+	if s := w.parts[r.Partition]; s != nil {
+		s.known = have.Len()
+	}
 	said := make(map[int64]sequence.Producer)
 	for _, one := range have.Producers() {
 		said[one.ID] = one
 	}
 	for _, want := range s.Producers() {
-		if newest[want.ID] < max(p.from, p.start) {
+		if newest[want.ID] < w.floor(r.Partition, p.start) {
 			continue
 		}
 		one := said[want.ID]

@@ -192,6 +192,24 @@ func TestRun_WhatIsInRunsCountsOnce(t *testing.T) {
 	f.clean()
 }
 
+// A checkpoint whose cut is where TRIM is by now rests on slots that are not read any more.
+func TestRun_TrimReachesTheSecondNewestCheckpoint(t *testing.T) {
+	f := whole(t)
+	f.checkpoint()
+	f.checkpoint()
+	f.holds(f.compact(1, part{partition: o0, to: 20, batches: firstOf0()[:2]}, part{partition: o1, to: 5, batches: firstOf1()}))
+	f.checkpoint()
+	f.slot(second, 2, runOf(o0, 1, batch(40, 10, 1, producer(40))))
+	f.checkpoint()
+	f.holds(f.compact(1, part{partition: o0, from: 20, to: 40, batches: append(firstOf0()[2:], batch(30, 10, 1, producer(30)))},
+		part{partition: o1, from: 5, to: 6, batches: [][]byte{batch(5, 1, 1, nil)}}))
+	f.holds(control.Trim{Journal: first, Slot: 3}, control.Trim{Journal: second, Slot: 2})
+	f.clean()
+	if c, _ := f.state.NewestCheckpoint(); c.Next(second) != 3 {
+		t.Errorf("%+v", c)
+	}
+}
+
 // I9: what a checkpoint that is kept needs is still there.
 func TestRun_SlotsThatACheckpointNeedsAreMissed(t *testing.T) {
 	f, _ := lived(t)

@@ -31,6 +31,7 @@ type partition struct {
 
 	joined    topic.Epoch    // producers holds all epochs up to it; -1 none
 	producers sequence.State // at the end of epoch joined
+	known     int            // producers in the newest checkpoint, if slots are trimmed
 }
 
 // run is what one journal holds of a partition under one epoch.

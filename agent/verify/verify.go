@@ -164,7 +164,7 @@ func (w *walk) partitionReport(p topic.Partition, owner control.Assignment) Part
 		out.Records += s.records
 		out.Stored += s.stored
 		out.Raw += s.raw
-		out.Producers = s.producers.Len()
+		out.Producers = max(s.producers.Len(), s.known)
 	}
 	return out
 }

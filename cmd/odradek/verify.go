@@ -77,10 +77,10 @@ func printReport(out io.Writer, bucket string, r verify.Report) error {
 		}
 		row("eras", eras(r.Eras))
 		row("checkpoints", checkpoints(r.Checkpoints))
-		row("stored", fmt.Sprintf("%s in %s of %s, %s", count(r.Totals.Records, "record"), count(int64(r.Totals.Slots), "slot"),
+		row("slots", fmt.Sprintf("%s in %s of %s, %s", count(r.Totals.Records, "record"), count(int64(r.Totals.Slots), "slot"),
 			size(r.Totals.Bytes), how))
-		row("compression", fmt.Sprintf("%s of batches in %s, ratio %.3f", size(r.Totals.Raw), size(r.Totals.Stored), r.Totals.Ratio))
 		row("compacted", compacted(r.Compacted))
+		row("compression", fmt.Sprintf("%s of batches in %s, ratio %.3f", size(r.Totals.Raw), size(r.Totals.Stored), r.Totals.Ratio))
 		row("garbage", fmt.Sprintf("%s of %s", count(int64(r.Totals.Garbage), "object"), size(r.Totals.GarbageBy)))
 		if r.Index != nil {
 			row("index", indexLine(r.Index))
