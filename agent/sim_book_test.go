@@ -18,6 +18,8 @@ type simBook struct {
 	one     map[spot]string // acked with acks=1
 	made    []*simSender
 	ends    [simPartitions]topic.Offset // acked, read or answered: no answer of an owner may lie below
+	least   [simPartitions]topic.Offset // log starts that were acked or answered: no answer of an owner may lie below
+	most    [simPartitions]topic.Offset // the highest that was asked for: no log start may lie above
 	shown   map[*simProcess]*[simPartitions]topic.Offset
 	highest [simPartitions]topic.Offset            // high watermark shown by anybody
 	copied  map[int32]*[simPartitions]topic.Offset // highest high watermark shown from the index copy, by era
@@ -38,7 +40,7 @@ type simBook struct {
 
 // simCounts names what a book counts beside its own fields.
 var simCounts = [...]string{"damaged reads", "sealed in a move", "generations", "members' commits", "topics made", "topics deleted", "begun from a checkpoint",
-	"spoiled checkpoints", "killed at a checkpoint"}
+	"spoiled checkpoints", "killed at a checkpoint", "deletions"}
 
 // The places in simCounts.
 const (
@@ -51,6 +53,7 @@ const (
 	simBegunFrom
 	simSpoiled
 	simKilledAtCheckpoint
+	simDeletions
 )
 
 // sender is a producer and all it sent, in its order.

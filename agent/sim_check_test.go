@@ -80,7 +80,9 @@ func (p *simPool) converge() (ends [simPartitions]topic.Offset, ok bool) {
 	return ends, false
 }
 
+// agreed gives the ends that all living agents know. They know the same log starts, too, which are the book's from then on.
 func (p *simPool) agreed() (ends [simPartitions]topic.Offset, why string) {
+	starts := ends
 	for i := range ends {
 		ends[i] = -1
 	}
@@ -96,18 +98,24 @@ func (p *simPool) agreed() (ends [simPartitions]topic.Offset, why string) {
 			return ends, fmt.Sprintf("%s holds what does not count: %v", x.name, err)
 		}
 		for i := range ends {
-			_, end := s.fetch.Bounds(p.partition(int32(i)))
-			if ends[i] >= 0 && ends[i] != end {
-				return ends, fmt.Sprintf("%s sees partition %d end at %d, another one at %d", x.name, i, end, ends[i])
+			start, end := s.fetch.Bounds(p.partition(int32(i)))
+			if ends[i] >= 0 && (starts[i] != start || ends[i] != end) {
+				return ends, fmt.Sprintf("%s sees partition %d as [%d,%d), another one as [%d,%d)", x.name, i, start, end, starts[i], ends[i])
 			}
-			ends[i] = end
+			starts[i], ends[i] = start, end
 		}
 	}
 	for i := range ends {
 		if known := p.book.end(int32(i)); ends[i] < known {
 			return ends, fmt.Sprintf("partition %d ends at %d, it was known to reach %d", i, ends[i], known)
 		}
+		if least, most := p.book.starts(int32(i)); starts[i] < least || starts[i] > most {
+			return ends, fmt.Sprintf("partition %d begins at %d, it was known to begin at %d, and %d is the highest that was asked for", i, starts[i], least, most)
+		}
 	}
+	p.book.mu.Lock()
+	defer p.book.mu.Unlock()
+	p.book.least = starts
 	return ends, ""
 }
 
@@ -117,11 +125,12 @@ func (p *simPool) flush(s *session) error {
 	return s.ingest.Flush(ctx)
 }
 
-// readAll reads a partition from an agent from its beginning to its end.
+// readAll reads a partition from an agent from its log start to its end.
 func (p *simPool) readAll(x *simProcess, i int32, end topic.Offset) {
 	ctx, cancel := context.WithTimeout(context.Background(), simSettle)
 	defer cancel()
-	for next := topic.Offset(0); next < end; {
+	next, _ := p.book.starts(i)
+	for next < end {
 		s := x.session()
 		if s == nil {
 			p.wrong("%s serves no longer", x.name)
@@ -160,7 +169,7 @@ func (b *simBook) judge(ends [simPartitions]topic.Offset) {
 		}
 	}
 	for i, end := range ends {
-		for o := range end {
+		for o := b.least[i]; o < end; o++ {
 			if _, ok := b.seen[spot{int32(i), o}]; !ok {
 				b.p.wrong("nobody gives %d of partition %d, which ends at %d", o, i, end)
 			}
@@ -170,13 +179,17 @@ func (b *simBook) judge(ends [simPartitions]topic.Offset) {
 		}
 	}
 	for _, at := range slices.SortedFunc(maps.Keys(b.all), bySpot) {
-		if v := b.all[at]; b.seen[at] != v || times[v] != 1 {
+		v := b.all[at]
+		if b.deleted(at) && times[v] == 0 {
+			continue // nobody had read it
+		}
+		if b.seen[at] != v || times[v] != 1 {
 			b.p.wrong("%v was acked as %.16q and is %.16q, there %d times", at, v, b.seen[at], times[v])
 		}
 	}
 	for _, at := range slices.SortedFunc(maps.Keys(b.one), bySpot) {
 		v := b.one[at]
-		if b.seen[at] != v {
+		if b.seen[at] != v && !b.deleted(at) {
 			b.lost++
 		}
 		if times[v] > 1 {
@@ -189,6 +202,11 @@ func (b *simBook) judge(ends [simPartitions]topic.Offset) {
 	places := make(map[string]spot, len(b.seen))
 	for at, v := range b.seen {
 		places[v] = at
+	}
+	for at, v := range b.all {
+		if _, ok := places[v]; !ok && b.deleted(at) {
+			places[v] = at
+		}
 	}
 	for _, s := range b.made {
 		b.inOrder(s, places, times)
@@ -272,6 +290,9 @@ func (p *simPool) indexDiffers() string {
 		if known := p.book.end(i); ends[0].Next != known {
 			return fmt.Sprintf("partition %d ends at %d, in the index at %d", i, known, ends[0].Next)
 		}
+		if least, _ := p.book.starts(i); ends[0].Start != least {
+			return fmt.Sprintf("partition %d begins at %d, in the index at %d", i, least, ends[0].Start)
+		}
 	}
 	for j := range state.Journals() {
 		want, err := p.slots(j.ID)
@@ -287,9 +308,11 @@ func (p *simPool) indexDiffers() string {
 				want = want[first:]
 			}
 		}
-		if len(have) != len(want) {
+		gone := len(want) - len(have)
+		if gone < 0 || gone > 0 && want[gone-1].Slot >= notAskedFor(state, j) {
 			return fmt.Sprintf("journal %s has %d slots, %d in the index", j.ID, len(want), len(have))
 		}
+		want = want[gone:]
 		have, want = dropDeleted(state, have), dropDeleted(state, want) // the copy may have them still, or never had
 		for i := range want {
 			if have[i].Slot != want[i].Slot || !slices.EqualFunc(have[i].Extents, want[i].Extents, sameExtent) {
@@ -298,6 +321,21 @@ func (p *simPool) indexDiffers() string {
 		}
 	}
 	return ""
+}
+
+// notAskedFor is the slot of a journal below which the copy of the index may have dropped what it had: no reader needs it but
+// from a checkpoint.
+func notAskedFor(s *control.State, j *control.Journal) topic.Slot {
+	below, verified := j.Trim, 0
+	for _, c := range slices.Backward(s.Checkpoints()) {
+		if c.Verified {
+			verified++
+		}
+		if verified == 2 {
+			return max(below, c.Next(j.ID))
+		}
+	}
+	return below
 }
 
 // dropDeleted leaves out the extents of topics that are deleted.
@@ -314,11 +352,11 @@ func sameExtent(a, b segment.Extent) bool {
 		a.Position == b.Position && a.CRC32C == b.CRC32C
 }
 
-// slots reads the slots of a journal that count.
+// slots reads the slots of a journal that count, those that were deleted too.
 func (p *simPool) slots(j topic.JournalID) ([]metadata.Segment, error) {
 	var out []metadata.Segment
 	for slot := topic.Slot(0); ; slot++ {
-		e, err := slotlog.Read(context.Background(), p.bucket, slotlog.JournalKey(j, slot))
+		e, err := slotlog.Read(context.Background(), p.bucket.archive, slotlog.JournalKey(j, slot))
 		if errors.Is(err, slotlog.ErrHole) || err == nil && e.Kind == slotlog.Seal {
 			return out, nil
 		}

@@ -218,12 +218,12 @@ type simLog struct {
 	slots map[topic.JournalID][]segment.SlotExtents
 }
 
-// wholeLog reads the slots of all journals that count.
+// wholeLog reads the slots of all journals that count, those that were deleted too.
 func (p *simPool) wholeLog(s *control.State) (*simLog, error) {
 	l := &simLog{slots: make(map[topic.JournalID][]segment.SlotExtents)}
 	for j := range s.Journals() {
 		for slot := topic.Slot(0); ; slot++ {
-			e, err := slotlog.Read(context.Background(), p.bucket, slotlog.JournalKey(j.ID, slot))
+			e, err := slotlog.Read(context.Background(), p.bucket.archive, slotlog.JournalKey(j.ID, slot))
 			if errors.Is(err, slotlog.ErrHole) || err == nil && e.Kind == slotlog.Seal {
 				break
 			}
@@ -243,12 +243,13 @@ func (p *simPool) wholeLog(s *control.State) (*simLog, error) {
 // made is what some slots make of the partitions of topics that are not deleted.
 type simMade struct {
 	rows   map[topic.Partition][]index.Entry
+	starts map[topic.Partition]topic.Offset
 	deltas map[topic.Partition][]sequence.Delta
 }
 
 // upTo gives what the slots below next make, in the order of offsets, and what is wrong with that.
 func (l *simLog) upTo(s *control.State, next func(topic.JournalID) topic.Slot) (simMade, error) {
-	m := simMade{make(map[topic.Partition][]index.Entry), make(map[topic.Partition][]sequence.Delta)}
+	m := simMade{make(map[topic.Partition][]index.Entry), make(map[topic.Partition]topic.Offset), make(map[topic.Partition][]sequence.Delta)}
 	for id, slots := range l.slots {
 		n := next(id)
 		if n > topic.Slot(len(slots)) {
@@ -259,6 +260,9 @@ func (l *simLog) upTo(s *control.State, next func(topic.JournalID) topic.Slot) (
 				if !s.TopicDeleted(e.Partition.Topic) {
 					m.rows[e.Partition] = append(m.rows[e.Partition], index.NewEntry(id, x.Slot, e))
 				}
+			}
+			for _, at := range x.LogStarts {
+				m.starts[at.Partition] = max(m.starts[at.Partition], at.Start)
 			}
 			for _, d := range x.Producers {
 				if !s.TopicDeleted(d.Partition.Topic) {
@@ -336,7 +340,10 @@ func (p *simPool) sameCheckpoint(c control.CheckpointInfo, log *simLog) error {
 	}
 	rows := maps.Clone(made.rows)
 	err = head.Rows(ctx, p.bucket, func(r checkpoint.Row) error {
-		if want := sinceStart(rows[r.Partition], head.Start(r.Partition)); !slices.Equal(r.Entries, want) {
+		if start, want := head.Start(r.Partition), made.starts[r.Partition]; start != want {
+			return fmt.Errorf("%s begins at %d, the log says %d", r.Partition, start, want)
+		}
+		if want := sinceStart(rows[r.Partition], max(head.Start(r.Partition), s.Compaction(r.Partition).End)); !slices.Equal(r.Entries, want) {
 			return fmt.Errorf("%s is %v, the log says %v", r.Partition, r.Entries, want)
 		}
 		want := made.producers(r.Partition, head.End(r.Partition))
@@ -372,8 +379,11 @@ func (p *simPool) sameMemory(now *control.State, log *simLog) {
 			return cmp.Or(bytes.Compare(a.Topic[:], b.Topic[:]), cmp.Compare(a.Index, b.Index))
 		}) {
 			start, end := s.fetch.Bounds(of)
+			if start != made.starts[of] {
+				p.wrong("%s knows that %s begins at %d, the log says %d", x.name, of, start, made.starts[of])
+			}
 			want := made.rows[of]
-			want = sinceStart(want[:sortedUpTo(want, end)], start)
+			want = sinceStart(want[:sortedUpTo(want, end)], max(start, now.Compaction(of).End))
 			if have := s.fetch.Extents(of, 0, end); !slices.Equal(have, want) {
 				p.wrong("%s knows %s as %v, the log says %v", x.name, of, have, want)
 			}
@@ -385,7 +395,7 @@ func (p *simPool) sameMemory(now *control.State, log *simLog) {
 	}
 }
 
-// sinceStart leaves out the extents that lie before a log start.
+// sinceStart leaves out the extents that lie before a log start, or before the end of what is compacted.
 func sinceStart(row []index.Entry, start topic.Offset) []index.Entry {
 	for len(row) > 0 && row[0].Next <= start {
 		row = row[1:]

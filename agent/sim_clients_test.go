@@ -46,7 +46,7 @@ func (p *simPool) clients() []simClient {
 	for i := range simGroups {
 		out = append(out, &simCommitter{p: p, r: p.draws(fmt.Sprintf("committer %d", i)), group: fmt.Sprintf("group-%d", i)})
 	}
-	out = append(out, &simAdmin{p: p, r: p.draws("admin")})
+	out = append(out, &simAdmin{p: p, r: p.draws("admin")}, &simDeleter{p: p, r: p.draws("deleter")})
 	return append(out, p.teams()...)
 }
 
@@ -215,7 +215,8 @@ func (c *simReader) follow(ctx context.Context, x *simProcess, partition int32, 
 	known := c.p.book.end(partition)
 	offset := known
 	if c.r.IntN(2) == 0 {
-		offset = topic.Offset(c.r.Int64N(int64(known) + 1))
+		start, _ := c.p.book.starts(partition)
+		offset = start + topic.Offset(c.r.Int64N(int64(known-start)+1))
 	}
 	for range times {
 		next, ok := c.read(ctx, x, partition, offset)
@@ -239,7 +240,7 @@ func (c *simReader) read(ctx context.Context, x *simProcess, partition int32, of
 			MaxWait: 500 * time.Millisecond, MinBytes: 1, MaxBytes: 64 << 10, Rack: x.on.zone,
 			Parts: []api.ReadPart{{Partition: c.p.partition(partition), Offset: offset, MaxBytes: 64 << 10}},
 		})[0]
-		if errors.Is(r.Err, fetch.ErrOutOfRange) && offset <= known {
+		if _, most := c.p.book.starts(partition); errors.Is(r.Err, fetch.ErrOutOfRange) && offset <= known && offset >= most {
 			c.p.wrong("%s says that %d of partition %d is out of range [%d, %d], it was acked up to %d",
 				x.name, offset, partition, r.LogStart, r.HighWatermark, known)
 		}
@@ -247,6 +248,9 @@ func (c *simReader) read(ctx context.Context, x *simProcess, partition int32, of
 			return
 		}
 		c.p.book.showed(x, partition, shown, r.HighWatermark)
+		if _, most := c.p.book.starts(partition); r.LogStart > most {
+			c.p.wrong("%s shows log start %d of partition %d, no more than %d was asked for", x.name, r.LogStart, partition, most)
+		}
 		if !owned && s.owned(c.p.partition(partition)) != nil {
 			c.p.book.showedCopy(x, newestEra(s), partition, mirrored, r.HighWatermark)
 		}
@@ -269,7 +273,7 @@ func newestEra(s *session) int32 {
 
 func (*simReader) settle(context.Context) bool { return true }
 
-// asker asks for the ends of partitions, mostly where they are owned: what is answered never goes back.
+// asker asks where partitions begin and end, mostly where they are owned: what is answered never goes back.
 type simAsker struct {
 	p *simPool
 	r *rand.Rand
@@ -295,12 +299,20 @@ func (c *simAsker) work(ctx context.Context) {
 func (c *simAsker) ask(ctx context.Context, x *simProcess, partition int32) {
 	ctx, cancel := context.WithTimeout(ctx, simTimeout)
 	defer cancel()
-	var found api.OffsetFound
+	var found []api.OffsetFound
 	least := c.p.book.end(partition)
-	if x.ask(ctx, func(s *session) {
-		found = (&apiOffsets{s}).Lookup(ctx, []api.OffsetQuery{{Partition: c.p.partition(partition), Kind: api.OffsetLatest}})[0]
-	}) && found.Err == nil {
-		c.p.book.ended(x, partition, least, found.Offset)
+	start, _ := c.p.book.starts(partition)
+	if !x.ask(ctx, func(s *session) {
+		of := c.p.partition(partition)
+		found = (&apiOffsets{s}).Lookup(ctx, []api.OffsetQuery{{Partition: of, Kind: api.OffsetLatest}, {Partition: of, Kind: api.OffsetEarliest}})
+	}) {
+		return
+	}
+	if found[0].Err == nil {
+		c.p.book.ended(x, partition, least, found[0].Offset)
+	}
+	if found[1].Err == nil {
+		c.p.book.begins(x, partition, start, found[1].Offset)
 	}
 }
 

@@ -21,7 +21,6 @@ import (
 
 	"github.com/odradek/odradek/agent/cluster"
 	"github.com/odradek/odradek/metadata/faulty"
-	"github.com/odradek/odradek/objectstore/memory"
 	"github.com/odradek/odradek/topic"
 )
 
@@ -132,7 +131,7 @@ type simPool struct {
 	rand   *rand.Rand // of the story's thread only
 	dir    string
 	began  time.Time
-	bucket *memory.Store
+	bucket *simBucket
 	world  *faulty.World
 	lease  time.Duration
 	plan   []*simFault
@@ -153,7 +152,7 @@ type simPool struct {
 
 func newPool(t *testing.T, seed uint64, dir string) *simPool {
 	p := &simPool{
-		t: t, seed: seed, rand: rand.New(rand.NewPCG(seed, 11)), dir: dir, began: time.Now(), bucket: memory.New(),
+		t: t, seed: seed, rand: rand.New(rand.NewPCG(seed, 11)), dir: dir, began: time.Now(), bucket: newSimBucket(),
 		world: faulty.NewWorld(), kinds: make(map[string]int),
 	}
 	p.lease = []time.Duration{time.Second, 2 * time.Second, 5 * time.Second}[p.rand.IntN(3)]
