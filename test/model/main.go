@@ -11,6 +11,7 @@ import (
 
 	"github.com/odradek/odradek/test/model/eras"
 	"github.com/odradek/odradek/test/model/explore"
+	"github.com/odradek/odradek/test/model/fork"
 	"github.com/odradek/odradek/test/model/mirror"
 	"github.com/odradek/odradek/test/model/moves"
 	"github.com/odradek/odradek/test/model/replay"
@@ -23,7 +24,7 @@ import (
 func models(size explore.Size) []explore.Case {
 	var cases []explore.Case
 	for _, list := range []func(explore.Size) []explore.Case{
-		slots.Cases, moves.Cases, eras.Cases, mirror.Cases, replay.Cases, trim.Cases, runs.Cases,
+		slots.Cases, moves.Cases, eras.Cases, mirror.Cases, replay.Cases, trim.Cases, runs.Cases, fork.Cases,
 	} {
 		cases = append(cases, list(size)...)
 	}

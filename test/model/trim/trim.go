@@ -67,6 +67,9 @@ func (r Rules) checkpoint(s *State, to *explore.Steps[State]) {
 			t := *s
 			t.Kept[i].Damaged = true
 			to.Fault(&t, "the checkpoint of the slots below %d is damaged", s.Kept[i].Next)
+			if t.Kept[1-i].Damaged = true; r.sharedPart {
+				to.Fault(&t, "a part of both checkpoints is damaged")
+			}
 		}
 	}
 }
@@ -146,7 +149,7 @@ func (r Rules) era(s *State, to *explore.Steps[State]) {
 			t.Base, t.Builds, t.Indexed = c, true, c.Next
 			to.Fault(&t, "Redis is lost; ERA names the checkpoint of the slots below %d", c.Next)
 			t.Doomed = max(s.Doomed, r.below(s))
-			to.Fault(&t, "Redis is lost; ERA names the checkpoint of the slots below %d; a collector is on its way to slot %d", c.Next, t.Doomed)
+			to.Fault(&t, "Redis is lost; ERA names the checkpoint of the slots below %d; somebody still deletes up to %d", c.Next, t.Doomed)
 		}
 	}
 }
