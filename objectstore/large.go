@@ -88,7 +88,7 @@ func (w *largeWriter) fill(b []byte) int {
 	p := &w.filling
 	last := len(p.chunks) - 1
 	if last < 0 || len(p.chunks[last]) == cap(p.chunks[last]) {
-		chunk := []byte(nil)
+		var chunk []byte
 		if n := len(w.free); n > 0 {
 			chunk, w.free = w.free[n-1][:0], w.free[:n-1]
 		} else {

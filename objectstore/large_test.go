@@ -85,11 +85,11 @@ func TestCreateLarge_OneCreateUpToAPartElseAnUpload(t *testing.T) {
 func TestCreateLarge_EachCallThatFailsIsMadeAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for name, fault := range map[string]faulty.Fault{"before": {Before: faulty.ErrRefused}, "after": {After: faulty.ErrLost}} {
-			for _, size := range []int{1000, objectstore.PartSize + 5} {
+			for _, size := range []int{1000, objectstore.MinPart + 5} {
 				for n, calls := 1, 1; n <= calls; n++ {
 					below := memory.New()
 					s := faulty.New(below, faulty.Nth(n, fault))
-					if got, err := objectstore.CreateLarge(t.Context(), s, "k", emits(size)); err != nil || got != int64(size) {
+					if got, err := objectstore.CreateInParts(t.Context(), s, "k", objectstore.MinPart, emits(size)); err != nil || got != int64(size) {
 						t.Fatalf("call %d fails %s: %d, %v", n, name, got, err)
 					}
 					calls = len(s.Calls())
@@ -112,7 +112,7 @@ func TestCreateLarge_WhatFailsForGoodIsAborted(t *testing.T) {
 		}
 		for _, kind := range []objectstore.Kind{objectstore.KindUpload, objectstore.KindPart, objectstore.KindComplete} {
 			s := faulty.New(memory.New(), always(kind))
-			if _, err := objectstore.CreateLarge(t.Context(), s, "k", emits(objectstore.PartSize+5)); !errors.Is(err, faulty.ErrRefused) {
+			if _, err := objectstore.CreateInParts(t.Context(), s, "k", objectstore.MinPart, emits(objectstore.MinPart+5)); !errors.Is(err, faulty.ErrRefused) {
 				t.Errorf("%s fails: %v", kind, err)
 			}
 			if kinds := kindsOf(s); kinds[kind] != 5 {
@@ -139,9 +139,9 @@ func wantNothing(t *testing.T, s objectstore.Store) {
 
 func TestCreateLarge_ErrorOfTheWriterEndsIt(t *testing.T) {
 	enough := errors.New("enough")
-	for _, size := range []int{10, objectstore.PartSize + 5} {
+	for _, size := range []int{10, objectstore.MinPart + 5} {
 		s := memory.New()
-		_, err := objectstore.CreateLarge(t.Context(), s, "k", func(emit func([]byte) error) error {
+		_, err := objectstore.CreateInParts(t.Context(), s, "k", objectstore.MinPart, func(emit func([]byte) error) error {
 			return errors.Join(emits(size)(emit), enough)
 		})
 		if !errors.Is(err, enough) {
@@ -154,8 +154,8 @@ func TestCreateLarge_ErrorOfTheWriterEndsIt(t *testing.T) {
 func TestCreateLarge_CancelledContextEndsIt(t *testing.T) {
 	s := memory.New()
 	ctx, cancel := context.WithCancel(t.Context())
-	_, err := objectstore.CreateLarge(ctx, s, "k", func(emit func([]byte) error) error {
-		if err := emits(objectstore.PartSize + 5)(emit); err != nil {
+	_, err := objectstore.CreateInParts(ctx, s, "k", objectstore.MinPart, func(emit func([]byte) error) error {
+		if err := emits(objectstore.MinPart + 5)(emit); err != nil {
 			return err
 		}
 		cancel()
@@ -169,13 +169,13 @@ func TestCreateLarge_CancelledContextEndsIt(t *testing.T) {
 
 // An object that was there before is not this call's, whatever its size.
 func TestCreateLarge_AnothersObjectStays(t *testing.T) {
-	for _, size := range []int{7, objectstore.PartSize + 5} {
+	for _, size := range []int{7, objectstore.MinPart + 5} {
 		s := memory.New()
 		other := bytes.Repeat([]byte("o"), size)
 		if err := s.Create(t.Context(), "k", objectstore.NewBody(other)); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := objectstore.CreateLarge(t.Context(), s, "k", emits(size)); !errors.Is(err, objectstore.ErrExists) {
+		if _, err := objectstore.CreateInParts(t.Context(), s, "k", objectstore.MinPart, emits(size)); !errors.Is(err, objectstore.ErrExists) {
 			t.Errorf("%d bytes over another's: %v, want ErrExists", size, err)
 		}
 		if got, err := s.Get(t.Context(), "k"); err != nil || !bytes.Equal(got, other) {

@@ -1,4 +1,4 @@
-// Package objectstoretest is the specification of objectstore.Store as a test suite: what it checks, callers may
+// Package objectstoretest is the specification of objectstore.Store and Uploader as a test suite: what it checks, callers may
 // rely on, and nothing else. Every implementation runs it from its own tests, the clients of S3 against real
 // servers.
 //
