@@ -13,7 +13,7 @@ func (r Rules) next(s *State, to *explore.Steps[State]) {
 	if s.Deleted {
 		return
 	}
-	if s.Parent.Start < starts {
+	if s.Starts && s.Parent.Start < starts {
 		t := *s
 		t.Parent.Start++
 		to.Fault(&t, "a log start counts in the parent")
@@ -154,7 +154,7 @@ func (r Rules) forked(s *State, to *explore.Steps[State]) {
 	if s.Birth != Born {
 		return
 	}
-	if s.Fork.Start < starts {
+	if s.Starts && s.Fork.Start < starts {
 		step(to.Fault, "a log start counts in the fork", func(t *State) { t.Fork.Start++ })
 	}
 	if s.Exists&outputF == 0 && s.Fork.Live&outputF == 0 {

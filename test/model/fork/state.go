@@ -68,9 +68,11 @@ type State struct {
 	Pins           Set // named by FORK, not given back
 	Fork           View
 	ForkCheckpoint Set
-	ForkIndex      Set // of its open era
-	Grandchild     Set // pins in the fork's control log, of a fork of it
-	HadGrandchild  bool
+	ForkIndex      Set  // of its open era
+	Grandchild     Set  // pins in the fork's control log, of a fork of it
+	HadGrandchild  bool // or the run has none
+
+	Starts bool // the run has log starts
 }
 
 // Rules says what a run goes without: true switches a rule off.
