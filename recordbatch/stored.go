@@ -72,7 +72,7 @@ func Unpack(b []byte, maxRaw int) (Unpacked, error) {
 	switch {
 	case info.Codec() == None && len(u.body) > maxRaw:
 		return Unpacked{}, fmt.Errorf("%w: %d bytes of records, at most %d", ErrTooLarge, len(u.body), maxRaw)
-	case info.Codec() != None && len(u.body) > 0:
+	case info.Codec() != None:
 		if u.body, err = Decompress(info.Codec(), u.body, maxRaw); err != nil {
 			return Unpacked{}, err
 		}

@@ -174,7 +174,10 @@ func FuzzUnpack(f *testing.F) {
 	for _, p := range packers {
 		f.Add(packed(threeRecords(), p.codec, p.pack), uint64(5))
 	}
-	f.Add(AppendEmpty(nil, Build(threeRecords())), uint64(0))
+	empty := AppendEmpty(nil, Build(threeRecords()))
+	f.Add(bytes.Clone(empty), uint64(0))
+	empty[atAttributes+1] = byte(Gzip) // nothing, packed, is not nothing
+	f.Add(empty, uint64(0))
 	f.Fuzz(func(t *testing.T, b []byte, keep uint64) {
 		if len(b) >= HeaderSize { // let the fuzzer through the length and the CRC
 			binary.BigEndian.PutUint32(b[atLength:], uint32(len(b)-lengthEnd))

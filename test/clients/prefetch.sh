@@ -40,6 +40,16 @@ java() {
 	done
 }
 
+# Apache Kafka's log cleaner, with the jars of a broker.
+cleaner() {
+	need java mvn
+	local project=test/clients/cleaner
+	if once cleaner "$root/$project/pom.xml" "$root/$project/src" || [ ! -d "$root/$project/target/lib" ]; then
+		mvn -B -q -f "$root/$project" -Dmaven.repo.local="$cache/m2" compile
+		made
+	fi
+}
+
 venv() {
 	need python3
 	local name=$1
@@ -79,7 +89,7 @@ go() {
 
 kcat() { need kcat; }
 
-for part in "${@:-java python python-old node go kcat}"; do
+for part in "${@:-java python python-old node go kcat cleaner}"; do
 	for name in $part; do
 		(
 			flock 9

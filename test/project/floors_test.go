@@ -31,7 +31,7 @@ var floors = []struct {
 }
 
 // suites are the conformance suites: they stand beside what they specify and are imported by tests only.
-var suites = []string{"objectstore/objectstoretest", "metadata/metadatatest", "agent/api/apitest"}
+var suites = []string{"objectstore/objectstoretest", "metadata/metadatatest", "agent/api/apitest", "compaction/keystest"}
 
 // place is where a package stands: floor, and row of the table.
 type place struct{ floor, row int }
