@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/odradek/odradek/objectstore"
 )
 
 // figureIdle: 100 clients poll, 50 of them as members of groups that commit every second, nobody produces. What the
@@ -61,8 +63,8 @@ func figureIdle([]string) error {
 		return err
 	}
 	u1, s1 := a.cpu()
-	for _, kind := range []string{"create", "get", "get_range", "head", "list", "delete"} {
-		fmt.Printf("  %-9s %.0f", kind, after[kind]-before[kind])
+	for _, kind := range objectstore.Kinds {
+		fmt.Printf("  %-9s %.0f", kind, after[string(kind)]-before[string(kind)])
 	}
 	fmt.Printf("  CPU %.2f s, RSS %.0f MiB (to reach: 0 create)\n", u1+s1-u0-s0, a.rss())
 	return nil
