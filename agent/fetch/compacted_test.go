@@ -1,7 +1,6 @@
 package fetch
 
 import (
-	"bytes"
 	"context"
 	"math/rand/v2"
 	"sync/atomic"
@@ -121,24 +120,6 @@ func (s *tally) GetRange(ctx context.Context, key string, offset, length int64) 
 	s.gets.Add(1)
 	s.bytes.Add(int64(len(b)))
 	return b, err
-}
-
-// readAll reads a partition from an offset to its end as a consumer does, maxBytes at a time.
-func readAll(t testing.TB, e *Engine, p topic.Partition, from topic.Offset, maxBytes int) []byte {
-	t.Helper()
-	var out []byte
-	for {
-		r := e.Read(t.Context(), Request{MaxBytes: 50 << 20, Parts: []Part{{Partition: p, Offset: from, MaxBytes: maxBytes}}})[0]
-		if r.Err != nil {
-			t.Fatalf("from %d: %v", from, r.Err)
-		}
-		some := bytes.Join(r.Records, nil)
-		if len(some) == 0 {
-			return out
-		}
-		out = append(out, some...)
-		from = behind(t, some)
-	}
 }
 
 // behind is the offset behind a row of batches.

@@ -280,3 +280,20 @@ func TestRuns_ReadersAtOncePlaceShareGETs(t *testing.T) {
 		t.Errorf("%d bytes are held, at most %d may be", held, e.spans.limit)
 	}
 }
+
+// Reading a run costs about what its checksums cost, where nothing is packed.
+func BenchmarkRead(b *testing.B) {
+	b.Run("run-64MiB", func(b *testing.B) {
+		var l library
+		l.put(b, partitionsOf(1), 640, 100_000)
+		p := partitionsOf(1)[0]
+		b.SetBytes(l.raw[p])
+		b.ReportAllocs()
+		for b.Loop() {
+			e, _ := l.open(Config{TailBytes: 1 << 20, CatchUpBytes: 170 << 20})
+			if got := consume(b, e, p); got != l.raw[p] {
+				b.Fatalf("%d bytes, want %d", got, l.raw[p])
+			}
+		}
+	})
+}
