@@ -103,6 +103,7 @@ func (c MergeConfig) withDefaults() MergeConfig {
 	orElse(&c.Interval, 10*time.Minute)
 	orElse(&c.InputBytes, 128<<20)
 	orElse(&c.Objects, 8)
+	c.Bytes = min(c.Bytes, c.InputBytes) // more would be left over by each job, until the interval is over again
 	orElse(&c.ObjectBytes, 256<<20)
 	orElse(&c.RestBytes, 64<<20)
 	if c.Codec == segment.None {

@@ -22,6 +22,8 @@ import (
 type group struct {
 	progress uint64    // changes with what is swapped in
 	since    time.Time // when that was seen first
+	done     bool      // this agent swapped something in that is not in progress yet
+	held     bool      // this agent did the last job: it goes on, wherever its place is
 	rested   time.Time // not before, after a job that failed
 	tries    int       // that failed
 }
@@ -64,6 +66,7 @@ func (g *groups) look(s *control.State, now time.Time) {
 			g.all[j] = &group{progress: sum, since: now}
 		} else if have.progress != sum {
 			have.progress, have.since = sum, now
+			have.held, have.done = have.done, false
 		}
 	}
 }
@@ -79,7 +82,7 @@ func (g *groups) mine(s *control.State, cfg Config, now time.Time) map[topic.Jou
 			item[i] ^= 0xff // so that the owner itself is a candidate like all others
 		}
 		place, _ := rankFor(s, cfg.Journal, item)
-		if place >= 0 && now.Sub(have.since) >= time.Duration(place)*(cfg.Merge.Interval+cfg.Stagger) {
+		if place >= 0 && (have.held || now.Sub(have.since) >= time.Duration(place)*(cfg.Merge.Interval+cfg.Stagger)) {
 			out[j] = true
 		}
 	}
@@ -133,7 +136,7 @@ func (c *Compactor) Compact(ctx context.Context) (bool, error) {
 		}
 		c.groups.last = j
 		if err == nil || errors.Is(err, ErrLost) {
-			g.tries = 0
+			g.tries, g.done = 0, err == nil
 			return true, err
 		}
 		if ctx.Err() != nil {

@@ -146,7 +146,8 @@ func (w *world) move(p topic.Partition, to topic.JournalID) {
 // seal ends a journal and gives what it owns to another.
 func (w *world) seal(j, to topic.JournalID) {
 	w.t.Helper()
-	r := control.JournalSealed{Journal: j, SealSlot: topic.Slot(len(w.slots[j]))}
+	at, _ := w.state.Journal(j)
+	r := control.JournalSealed{Journal: j, SealSlot: topic.Slot(len(w.slots[j])), Trim: at.Trim}
 	for _, a := range w.state.PartitionsOf(j) {
 		r.Parts = append(r.Parts, control.Reassigned{Partition: a.Partition, OldEpoch: a.Epoch, ToJournal: to, Base: w.ends[a.Partition]})
 	}
@@ -198,6 +199,9 @@ func (a *agent) Counted(j topic.JournalID) topic.Slot {
 func (a *agent) Slots(_ context.Context, j topic.JournalID, from, to topic.Slot, fn func(segment.SlotExtents) error) error {
 	a.w.mu.Lock()
 	slots := a.w.slots[j]
+	if at, ok := a.w.state.Journal(j); ok && from < at.Trim {
+		a.w.t.Errorf("slot %d of journal %s is read, trim is %d", from, j, at.Trim) // what it held may be gone
+	}
 	a.w.mu.Unlock()
 	for slot := from; slot < to; slot++ {
 		if int(slot) >= len(slots) {
