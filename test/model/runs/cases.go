@@ -59,6 +59,7 @@ func Cases(size explore.Size) []explore.Case {
 		model(starts, Rules{namesSwept: true}, "G5: MANIFEST holds though its output was planned before SWEEP"),
 		model(starts, Rules{sweepsByAge: true}, "G5: what nothing names is deleted without SWEEP"),
 		model(keys, Rules{sweepsNow: true}, "G5: what the newest state and the kept checkpoints do not name goes, planned before the newest SWEEP"),
+		model(keys, Rules{onceNow: true}, "I9: what was swapped in and out again goes, whatever the oldest checkpoint kept knows of it"),
 		model(keys, Rules{keptUnasked: true}, "I9: what the control state does not name goes, whatever checkpoints name"),
 		model(keys, Rules{skipsGone: true}, "C2: a reader passes over an object that is gone"),
 		model(keys, Rules{rowsStand: true}, "C1: a checkpoint's rows stand where runs hold the records by now"),

@@ -120,6 +120,7 @@ func (r Rules) void(s *State, w Compactor) string {
 // swap applies a MANIFEST.
 func (r Rules) swap(t *State, w Compactor) {
 	t.Now++
+	t.Once |= output(w.Output)
 	for k := w.From; k < w.To; k++ {
 		t.Runs[k] = 0
 		if k >= w.Base {
@@ -159,7 +160,7 @@ func (r Rules) checkpoint(s *State, to *explore.Steps[State]) {
 	if !s.Written {
 		t := *s
 		t.Written, t.At = true, s.Now
-		t.Newest = Checkpoint{s.named(s.Start), s.Swept, s.Start}
+		t.Newest = Checkpoint{s.named(s.Start), s.Once, s.Swept, s.Start}
 		to.Step(&t, "a checkpoint is written")
 		return
 	}
@@ -186,12 +187,14 @@ func (r Rules) collect(s *State, to *explore.Steps[State]) {
 	now := s.named(s.Start)
 	for i := range uint8(outputs) {
 		o := output(i)
-		may := oldest.Names&o == 0 && s.Made[i] < oldest.Swept
+		may := oldest.Names&o == 0 && (oldest.Once&o != 0 || s.Made[i] < oldest.Swept)
 		switch kept := s.Kept[0].Names | s.Kept[1].Names; {
 		case r.sweepsByAge:
 			may = (now|kept)&o == 0
 		case r.sweepsNow:
 			may = (now|kept)&o == 0 && s.Made[i] < s.Swept
+		case r.onceNow:
+			may = (now|kept)&o == 0 && s.Once&o != 0
 		case r.keptUnasked:
 			may = now&o == 0 && s.Made[i] < s.Swept
 		}

@@ -19,9 +19,11 @@ func slot(k uint8) Set   { return 1 << (outputs + k) }
 // Number is one of the control log. Only their order matters: tidy gives them even ones, so that there is room between.
 type Number uint8
 
-// Checkpoint is what matters of one: what its control state and its rows name, the last SWEEP, the log start.
+// Checkpoint is what matters of one: what its control state and its rows name, the outputs that were swapped in by then,
+// the last SWEEP, the log start.
 type Checkpoint struct {
 	Names Set
+	Once  Set
 	Swept Number
 	Start uint8
 }
@@ -56,6 +58,7 @@ type State struct {
 	Runs    [records]Set  // control state: the output that holds a record, none
 	End     uint8         // control state, C: records below are in runs, or below the log start
 	Swept   Number        // control state
+	Once    Set           // outputs that were ever swapped in
 	Deleted bool          // control state: the topic
 	Kept    [2]Checkpoint // the two newest verified ones, the newest last
 	Written bool          // and one that is not verified yet:
@@ -81,6 +84,7 @@ type Rules struct {
 	namesSwept   bool // G5: MANIFEST holds though its output was planned before SWEEP
 	sweepsByAge  bool // G5: what nothing names is deleted without SWEEP
 	sweepsNow    bool // G5: what neither the state nor a checkpoint that is kept names goes, planned before the newest SWEEP
+	onceNow      bool // I9: what was swapped in and out again goes, whatever the oldest checkpoint kept knows of it
 	keptUnasked  bool // I9: what the control state does not name goes, whatever checkpoints name
 	unnamedDrop  bool // G2: what lies below the log start goes without a MANIFEST
 	skipsGone    bool // C2: a reader passes over an object that is gone
@@ -146,6 +150,9 @@ func tidy(s *State) {
 			used = append(used, &s.Made[i])
 		default:
 			s.Made[i], s.Holds[i] = 0, [records]bool{}
+			for _, once := range []*Set{&s.Once, &s.Kept[0].Once, &s.Kept[1].Once, &s.Newest.Once} {
+				*once &^= output(i)
+			}
 		}
 	}
 	slices.SortFunc(used, func(a, b *Number) int { return int(*a) - int(*b) })
