@@ -371,6 +371,7 @@ func checkCompactions(t *testing.T, s *State) {
 
 func TestApply_DeterministicAndVoidChangesNothing(t *testing.T) {
 	held, void := 0, 0
+	types := map[Type]int{} // that held
 	for seed := range uint64(30) {
 		d := dice{rand.New(rand.NewPCG(seed, 7))}
 		s, _, err := New().Apply(0, []Record{Genesis{"c", 1}, JournalOpen{ID: topic.JournalID{1}, K: 4, Format: 1}})
@@ -395,6 +396,7 @@ func TestApply_DeterministicAndVoidChangesNothing(t *testing.T) {
 				void++
 			} else {
 				held++
+				types[batch[0].Type()]++
 			}
 			twin, _, err = twin.Apply(twin.Next(), overTheWire(t, batch))
 			if err != nil || dump(twin) != dump(next) {
@@ -409,6 +411,11 @@ func TestApply_DeterministicAndVoidChangesNothing(t *testing.T) {
 	}
 	if held < 1000 || void < 1000 {
 		t.Fatalf("dice too one-sided: %d held, %d void", held, void)
+	}
+	for _, typ := range []Type{TypeManifest, TypeSweep, TypeTopicDelete, TypeVerified} {
+		if types[typ] < 40 {
+			t.Errorf("only %d of %s held", types[typ], typ)
+		}
 	}
 }
 

@@ -211,14 +211,13 @@ func (r *snapshotReader) addCheckpoint(s *State) {
 }
 
 func (r *snapshotReader) addCompactions(s *State) {
-	var objects []topic.Object
+	var objects []restoredObject
 	var planned topic.Slot
 	for range r.each(18) {
-		o := topic.Object{Planned: planned + r.slot(), ID: r.id()}
+		o := restoredObject{Object: topic.Object{Planned: planned + r.slot(), ID: r.id()}, info: ObjectInfo{Size: r.int64()}}
 		if o.Planned >= s.next || o.IsZero() {
 			r.fail("object %s, next is %d", o, s.next)
 		}
-		s.objects = s.objects.put(o, ObjectInfo{Size: r.int64()})
 		objects, planned = append(objects, o), o.Planned
 	}
 	var before topic.Run
@@ -236,34 +235,47 @@ func (r *snapshotReader) addCompactions(s *State) {
 				return
 			}
 			var c Compaction
-			c, before = r.compaction(s, objects, before)
+			c, before = r.compaction(objects, before)
 			s.compactions = s.compactions.put(topic.Partition{Topic: id, Index: int32(index)}, c)
 		}
 	}
-	for o, info := range s.objects.all() {
-		if r.err == nil && info.Runs == 0 {
+	for _, o := range objects {
+		if o.info.Runs == 0 {
 			r.fail("object %s has no run", o)
 		}
+		s.objects = s.objects.put(o.Object, o.info)
 	}
 }
 
+// restoredObject is an object, and what its runs that were read add up to.
+type restoredObject struct {
+	topic.Object
+	info ObjectInfo
+}
+
 // compaction reads a partition's runs, which meet where the log start may not have passed the gap.
-func (r *snapshotReader) compaction(s *State, objects []topic.Object, before topic.Run) (Compaction, topic.Run) {
+func (r *snapshotReader) compaction(objects []restoredObject, before topic.Run) (Compaction, topic.Run) {
 	c := Compaction{Start: topic.Offset(r.int64())}
 	for range r.each(13) {
-		run := topic.Run{Object: r.objectEntry(objects)}
+		i := r.uint(math.MaxInt32)
+		if i >= uint64(len(objects)) {
+			r.fail("object %d of %d", i, len(objects))
+			return c, before
+		}
+		of := &objects[i]
+		run := topic.Run{Object: of.Object}
 		run.Base = c.End + topic.Offset(r.uint(uint64(math.MaxInt64-c.End)))
 		run.Next = run.Base + topic.Offset(r.uint(uint64(math.MaxInt64-run.Base)))
 		run.Position = uint32(r.uint(math.MaxUint32))
 		r.run(&run, before)
-		info, _ := s.objects.get(run.Object)
-		if run.Next == run.Base || run.Base > c.End && run.Base > c.Start || end(run) > info.Size {
-			r.fail("run %s of %d bytes behind %d, start is %d", run, info.Size, c.End, c.Start)
+		if run.Next == run.Base || run.Base > c.End && run.Base > c.Start || end(run) > of.info.Size {
+			r.fail("run %s in %d bytes behind %d, start is %d", run, of.info.Size, c.End, c.Start)
 		}
 		if r.err != nil {
 			return c, before
 		}
-		s.holdRun(run, 0)
+		of.info.Runs++
+		of.info.Live += run.Size()
 		c.Runs, c.End, before = append(c.Runs, run), run.Next, run
 	}
 	if len(c.Runs) == 0 {

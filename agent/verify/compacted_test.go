@@ -70,6 +70,9 @@ func (f *forge) checkpoint() {
 		}
 		for _, footer := range f.footers[j] {
 			for _, x := range footer.Extents {
+				if f.state.TopicDeleted(x.Partition.Topic) {
+					continue
+				}
 				p, c := stands[x.Partition], f.state.Compaction(x.Partition)
 				p.Partition, p.End = x.Partition, max(p.End, x.Next)
 				p.Start = max(p.Start, c.Start)
@@ -84,6 +87,9 @@ func (f *forge) checkpoint() {
 				stands[l.Partition] = p
 			}
 			for _, d := range footer.Producers {
+				if f.state.TopicDeleted(d.Partition.Topic) {
+					continue
+				}
 				if producers[d.Partition] == nil {
 					producers[d.Partition] = new(sequence.State)
 				}
@@ -299,6 +305,23 @@ func TestRun_WhatWasTrimmedBelowTheLogStartIsNotMissed(t *testing.T) {
 	if p := r.Topics[0].Partitions[0]; p.Start != 30 || p.End != 40 || p.Records != 10 || p.Runs != 0 || p.Compacted != 30 {
 		t.Errorf("%+v", p)
 	}
+}
+
+func TestRun_WhatWasTrimmedOfADeletedTopicIsNotMissed(t *testing.T) {
+	f := whole(t)
+	f.checkpoint()
+	f.checkpoint()
+	f.holds(f.swap())
+	f.holds(control.TopicDelete{ID: orders})
+	f.holds(control.Trim{Journal: first, Slot: 3}, control.Trim{Journal: second, Slot: 2})
+	f.clean() // beside checkpoints that hold it
+	if r := f.verify(Options{}); r.Compacted.Objects != 0 || accounts(r)[ClassGrace] != 6 {
+		t.Errorf("%+v, %v", r.Compacted, r.Accounts)
+	}
+	f.checkpoint()
+	f.checkpoint()
+	f.removeTrimmed()
+	f.clean()
 }
 
 // I5: compaction changes nothing.
