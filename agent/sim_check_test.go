@@ -373,7 +373,7 @@ func (p *simPool) slots(j topic.JournalID) ([]metadata.Segment, error) {
 
 // controlLog applies the control log from its beginning and counts what it says.
 func (p *simPool) controlLog() (*control.State, map[string]int, error) {
-	state, counts := control.New(), map[string]int{"takeovers": 0, "moves": 0, "eras": 0, "void": 0, "eras from checkpoints": 0, "checkpoints": 0, "verified": 0}
+	state, counts := control.New(), map[string]int{"takeovers": 0, "moves": 0, "eras": 0, "void": 0, "eras from checkpoints": 0, "checkpoints": 0, "verified": 0, "manifests": 0, "trims": 0, "sweeps": 0}
 	for {
 		payload, err := slotlog.ReadControl(context.Background(), p.bucket, state.Next())
 		if errors.Is(err, slotlog.ErrHole) {
@@ -411,6 +411,12 @@ func (p *simPool) controlLog() (*control.State, map[string]int, error) {
 				counts["checkpoints"]++
 			case control.Verified:
 				counts["verified"]++
+			case control.Manifest:
+				counts["manifests"]++
+			case control.Trim:
+				counts["trims"]++
+			case control.Sweep:
+				counts["sweeps"]++
 			}
 		}
 		state = after

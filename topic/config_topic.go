@@ -9,6 +9,7 @@ const (
 
 const (
 	noFiles   = "there are no log files, records live in segments of many partitions."
+	noRolling = "retention drops records as they were written or compacted together, see docs/protocol.md."
 	noCleaner = "compaction is planned from the whole index."
 	noFollows = "the bucket replicates, there are no followers."
 	noTiers   = "all data is in the bucket from the start."
@@ -52,9 +53,9 @@ var Settings = newTable(
 		Doc: "What part of a log must be uncompacted before it is compacted."}.
 		from("log.cleaner.min.cleanable.ratio").without(noCleaner),
 
-	integer("segment.bytes", 1<<30, 1<<20, "The size of a log file.").from("log.segment.bytes").without(noFiles),
+	integer("segment.bytes", 1<<30, 1<<20, "The size of a log file.").from("log.segment.bytes").without(noRolling),
 	long("segment.ms", 7*dayMs, 1, "After how long a log file is closed.").from("log.roll.ms").
-		fromUnit("log.roll.hours", hourMs).without(noFiles),
+		fromUnit("log.roll.hours", hourMs).without(noRolling),
 	long("segment.jitter.ms", 0, 0, "By how much segment.ms may be cut at random.").from("log.roll.jitter.ms").
 		fromUnit("log.roll.jitter.hours", hourMs).without(noFiles),
 	integer("segment.index.bytes", 10<<20, 4, "The size of a log file's index.").from("log.index.size.max.bytes").
