@@ -65,10 +65,10 @@ func TestCreateLarge_OneCreateUpToAPartElseAnUpload(t *testing.T) {
 	for _, c := range []struct {
 		size, creates, parts int
 	}{
-		{0, 1, 0}, {objectstore.PartSize, 1, 0}, {objectstore.PartSize + 1, 0, 2}, {2 * objectstore.PartSize, 0, 2},
+		{0, 1, 0}, {objectstore.MinPart, 1, 0}, {objectstore.MinPart + 1, 0, 2}, {2 * objectstore.MinPart, 0, 2},
 	} {
 		s := faulty.New(memory.New(), nil)
-		n, err := objectstore.CreateLarge(t.Context(), s, "k", emits(c.size))
+		n, err := objectstore.CreateInParts(t.Context(), s, "k", objectstore.MinPart, emits(c.size))
 		if err != nil || n != int64(c.size) {
 			t.Fatalf("%d bytes: %d, %v", c.size, n, err)
 		}
