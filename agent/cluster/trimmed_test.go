@@ -385,8 +385,8 @@ func TestTakeover_TrimmedWhileItsEndIsLookedFor(t *testing.T) {
 	if err != nil || seal >= trims[a.Journal()] {
 		t.Fatalf("sealed at %d, %v; the test wants a hole below %d", seal, err, trims[a.Journal()])
 	}
-	if _, err := b.handOver(t.Context(), a.Journal(), seal, saw.Trim, nil); !errors.Is(err, ErrVoid) {
-		t.Errorf("handed over: %v", err)
+	if _, err := b.handOver(t.Context(), a.Journal(), seal, saw.Trim, nil); !errors.Is(err, ErrVoid) || b.State().Next() != a.State().Next() {
+		t.Errorf("handed over: %v, control log at %d, want no record behind %d", err, b.State().Next(), a.State().Next())
 	}
 	if err := b.Takeover(t.Context(), a.Journal()); err != nil {
 		t.Fatal(err)
