@@ -28,6 +28,9 @@ type reached struct {
 	fenced      int
 	quarantined int
 	ackedAway   int // acks of records that were sent while Redis was away
+	verified    int // checkpoints
+	manifests   int // compacted objects swapped in, or runs dropped
+	trimmed     int // slots below TRIM
 }
 
 // controlLog is what the control log tells.
@@ -39,6 +42,7 @@ type controlLog struct {
 // readControl reads the control log.
 func readControl(ctx context.Context, store objectstore.Store) (controlLog, error) {
 	var out controlLog
+	trims := make(map[topic.JournalID]topic.Slot)
 	names := make(map[topic.ID]string)
 	owners := make(map[topic.JournalID]string) // where a journal's agent listens, which no other agent does
 	sealed := func(r control.JournalSealed, by string) {
@@ -73,6 +77,13 @@ func readControl(ctx context.Context, store objectstore.Store) (controlLog, erro
 				out.moves++
 			case control.Era:
 				out.eras++
+			case control.Verified:
+				out.verified++
+			case control.Manifest:
+				out.manifests++
+			case control.Trim:
+				out.trimmed += int(r.Slot - trims[r.Journal])
+				trims[r.Journal] = r.Slot
 			}
 		}
 		return nil
@@ -123,6 +134,7 @@ func (r *run) totals(a reached, result check.Result) totals {
 		Reached: map[string]int{
 			"takeovers": a.takenOver, "restarts": a.restarted, "moves": a.moves, "recoveries": max(0, a.eras-1), "void control records": a.void,
 			"fenced journals": a.fenced, "acks while redis was away": a.ackedAway, "quarantined WALs": a.quarantined,
+			"verified checkpoints": a.verified, "manifests": a.manifests, "trimmed slots": a.trimmed,
 		},
 	}
 	for _, b := range r.broken {
