@@ -168,7 +168,7 @@ func (c *Compactor) collectSlots(ctx context.Context, k kept) (deleted int, err 
 		}
 		for {
 			var all []Garbage
-			err := slotsBelow(ctx, c.store, j.ID, at.next, deletesOfBatch, func(o objectstore.Info) {
+			err := slotsBelow(ctx, c.store, j.ID, at.next, deletesOfBatch, func(o objectstore.Info, _ topic.Slot) {
 				all = append(all, Garbage{o.Key, o.Size, fmt.Sprintf("below trim %d", at.next)})
 			})
 			if err != nil {
@@ -189,7 +189,7 @@ func (c *Compactor) collectSlots(ctx context.Context, k kept) (deleted int, err 
 }
 
 // slotsBelow tells fn of the slots of a journal below one of them, at most so many.
-func slotsBelow(ctx context.Context, store objectstore.Store, j topic.JournalID, below topic.Slot, most int, fn func(objectstore.Info)) error {
+func slotsBelow(ctx context.Context, store objectstore.Store, j topic.JournalID, below topic.Slot, most int, fn func(objectstore.Info, topic.Slot)) error {
 	n := 0
 	err := store.List(ctx, slotlog.JournalPrefix(j), func(o objectstore.Info) error {
 		_, slot, err := slotlog.ParseJournalKey(o.Key)
@@ -200,7 +200,7 @@ func slotsBelow(ctx context.Context, store objectstore.Store, j topic.JournalID,
 			return errPast
 		}
 		n++
-		fn(o)
+		fn(o, slot)
 		return nil
 	})
 	if errors.Is(err, errPast) {

@@ -1,6 +1,7 @@
 package compaction
 
 import (
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -69,6 +70,14 @@ func TestLife_SlotsBecomeRunsAndGo(t *testing.T) {
 			t.Fatal(err)
 		}
 		before := slots()
+		listed := make(map[string]int)
+		err := FindGarbage(t.Context(), w.bucket, w.state, func(g Garbage, waits bool) error {
+			listed[fmt.Sprintf("%s %t", g.Why, waits)]++
+			return nil
+		})
+		if err != nil || listed["below trim 40 false"] != 40 || listed["of no checkpoint that is kept false"] == 0 || len(listed) != 2 {
+			t.Errorf("garbage %v, %v", listed, err)
+		}
 		time.Sleep(59 * time.Minute)
 		if err := one.Collect(t.Context()); err != nil || slots() != before {
 			t.Fatalf("%d of %d slots are left before the grace is over, %v", slots(), before, err)

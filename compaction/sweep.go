@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/odradek/odradek/checkpoint"
+	"github.com/odradek/odradek/control"
 	"github.com/odradek/odradek/objectstore"
 	"github.com/odradek/odradek/topic"
 )
@@ -31,20 +32,14 @@ func (c *Compactor) Sweep(ctx context.Context) error {
 	if !ok {
 		return nil
 	}
-	named := make(map[string]bool)
-	for _, info := range state.Checkpoints() {
-		h, err := checkpoint.ReadHead(ctx, c.store, info.Control, info.ID)
-		if err != nil {
-			return fmt.Errorf("sweep checkpoints: %w", err)
-		}
-		named[h.Name().Key()] = true
-		for _, p := range h.Parts {
-			named[p.Key()] = true
-		}
+	named, err := namedBy(ctx, c.store, state)
+	if err != nil {
+		return fmt.Errorf("sweep checkpoints: %w", err)
 	}
 	now := time.Now()
 	seen := make(map[string]time.Time)
-	err := c.store.List(ctx, checkpoint.Prefix, func(o objectstore.Info) error {
+	sizes := make(map[string]int64)
+	err = c.store.List(ctx, checkpoint.Prefix, func(o objectstore.Info) error {
 		planned, ok := plannedAt(o.Key)
 		if !ok || planned >= newest.Control || named[o.Key] || len(seen) >= mostGarbage {
 			return nil
@@ -56,29 +51,47 @@ func (c *Compactor) Sweep(ctx context.Context) error {
 		if o.Modified.After(since) { // by the store's clock; one of both may be wrong
 			since = o.Modified
 		}
-		seen[o.Key] = since
+		seen[o.Key], sizes[o.Key] = since, o.Size
 		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("sweep checkpoints: %w", err)
 	}
 	c.unnamed = seen // what is gone is forgotten
-	deleted := 0
+	var gone []Garbage
 	for key, since := range seen {
-		if now.Sub(since) < c.cfg.Grace || deleted >= mostDeletes {
-			continue
+		if now.Sub(since) >= c.cfg.Grace && len(gone) < mostDeletes {
+			gone = append(gone, Garbage{key, sizes[key], "of no checkpoint that is kept"})
 		}
-		if err := c.store.Delete(ctx, key); err != nil {
-			return fmt.Errorf("sweep checkpoints: delete %s: %w", key, err)
-		}
-		delete(seen, key)
-		deleted++
-		c.swept.Add(1)
 	}
+	deleted, err := c.remove(ctx, state.Next()-1, gone)
+	if err != nil {
+		return fmt.Errorf("sweep checkpoints: %w", err)
+	}
+	for _, g := range gone {
+		delete(seen, g.Key)
+	}
+	c.swept.Add(int64(deleted))
 	if deleted > 0 {
 		slog.DebugContext(ctx, "objects of old checkpoints deleted", "objects", deleted, "left", len(seen))
 	}
 	return nil
+}
+
+// namedBy gives the keys of all objects of the checkpoints that are kept.
+func namedBy(ctx context.Context, store objectstore.Store, s *control.State) (map[string]bool, error) {
+	named := make(map[string]bool)
+	for _, info := range s.Checkpoints() {
+		h, err := checkpoint.ReadHead(ctx, store, info.Control, info.ID)
+		if err != nil {
+			return nil, err
+		}
+		named[h.Name().Key()] = true
+		for _, p := range h.Parts {
+			named[p.Key()] = true
+		}
+	}
+	return named, nil
 }
 
 // plannedAt gives the control number that a checkpoint's object was planned at.
