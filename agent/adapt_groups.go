@@ -69,7 +69,7 @@ func (l *groupLog) Read(ctx context.Context, partition int32, from topic.Offset,
 // readRow gives the records at and above from of a row of batches to fn, and returns the offset behind the row.
 func readRow(row []byte, from topic.Offset, fn func(o topic.Offset, key, value []byte) error) (topic.Offset, error) {
 	next := from
-	err := recordbatch.Each(row, ingest.MaxBatchBytes, func(b []byte, info recordbatch.Info) error {
+	err := recordbatch.EachStored(row, ingest.MaxBatchBytes, func(b []byte, info recordbatch.Info) error {
 		for r, err := range recordbatch.Records(b, ingest.MaxBatchBytes) {
 			if err != nil {
 				return err

@@ -31,7 +31,7 @@ func rows(b []byte, n int) KeySource {
 					if info, err = recordbatch.Read(rest[size:]); err != nil {
 						break
 					}
-					size += info.Size
+					size = min(size+info.Size, len(rest)) // of a batch that is cut there is less
 				}
 				if err == nil && !yield(rest[:size], nil) {
 					return

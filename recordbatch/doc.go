@@ -9,9 +9,10 @@
 //	| offset |       |       | |     |   | delta   | time    | time    | ucer |och| seq  | count |
 //	                                 `------------------------- covered by crc ------------------------->
 //
-// Check is what a produced batch must pass. Records is for the few that must look inside (look-ups by time, group
-// state, tools): it unpacks gzip, snappy, lz4 and zstd with a cap on what may come out. Build makes batches for the
-// records that a broker writes itself.
+// Check is what a produced batch must pass, CheckStored what one must that key compaction may have passed. Records is for
+// the few that must look inside (look-ups by time, group state, tools): it unpacks gzip, snappy, lz4 and zstd with a cap on
+// what may come out. Build makes batches for the records that a broker writes itself. Unpack, AppendKept and AppendEmpty
+// write a batch again with fewer records or none; Compress packs them.
 //
 // Floor 0: imports topic only, does no I/O, reads no clock, starts no goroutine. All functions may be called
 // concurrently on different batches. The format is Kafka's: kafka.apache.org/documentation/#recordbatch.

@@ -40,6 +40,27 @@ func CheckStored(b []byte) (Info, error) {
 	return info, nil
 }
 
+// EachStored is Each for batches out of a log that key compaction may have passed.
+func EachStored(b []byte, maxSize int, fn func(batch []byte, info Info) error) error {
+	if len(b) == 0 {
+		return fmt.Errorf("%w: no batch", ErrTruncated)
+	}
+	for n, at := 0, 0; at < len(b); n++ {
+		info, err := CheckStored(b[at:])
+		if err == nil && info.Size > maxSize {
+			err = fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, info.Size, maxSize)
+		}
+		if err != nil {
+			return fmt.Errorf("batch %d at byte %d: %w", n, at, err)
+		}
+		if err := fn(b[at:at+info.Size:at+info.Size], info); err != nil {
+			return err
+		}
+		at += info.Size
+	}
+	return nil
+}
+
 // Unpacked is a batch whose records have been unpacked and found well-formed, to be looked at without being decoded
 // whole, and to be written again without some of them.
 type Unpacked struct {

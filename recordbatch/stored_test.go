@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -140,6 +141,39 @@ func TestCheckStored_LyingHeaders(t *testing.T) {
 				t.Errorf("cut: %v", err)
 			}
 		})
+	}
+}
+
+func TestEachStored_WalksBatchesThatLostRecords(t *testing.T) {
+	whole := Build(threeRecords())
+	row := slices.Concat(whole, kept(t, whole, Rewrite{}, 2), AppendEmpty(nil, whole))
+	var counts []int32
+	err := EachStored(row, len(whole), func(b []byte, info Info) error {
+		if len(b) != info.Size {
+			t.Errorf("%d bytes of %d", len(b), info.Size)
+		}
+		counts = append(counts, info.Count)
+		return nil
+	})
+	if err != nil || !slices.Equal(counts, []int32{3, 1, 0}) {
+		t.Errorf("%v, %v", counts, err)
+	}
+	for _, c := range []struct {
+		name string
+		b    []byte
+		size int
+		want error
+	}{
+		{"nothing", nil, 1000, ErrTruncated},
+		{"cut", row[:len(row)-1], 1000, ErrTruncated},
+		{"large", row, len(whole) - 1, ErrTooLarge},
+	} {
+		if err := EachStored(c.b, c.size, func([]byte, Info) error { return nil }); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", c.name, err, c.want)
+		}
+	}
+	if err := EachStored(row, 1000, func([]byte, Info) error { return errors.ErrUnsupported }); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("the function's own error: %v", err)
 	}
 }
 
