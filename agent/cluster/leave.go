@@ -48,7 +48,7 @@ func (e *Engine) Leave(ctx context.Context, counted topic.Slot) error {
 		}
 	}
 	given := 0
-	for err = error(errTrimRose); errors.Is(err, errTrimRose); { // the seal lies where this agent knows that its slots end
+	for err = errTrimRose; errors.Is(err, errTrimRose); { // the seal lies where this agent knows that its slots end
 		mine, _ := e.State().Journal(e.journal)
 		given, err = e.handOver(ctx, e.journal, seal, mine.Trim, ends)
 	}
