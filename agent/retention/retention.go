@@ -286,7 +286,7 @@ func (e *Engine) resume(now time.Time, jumped time.Duration) {
 	if !e.stopped.now || now.IsZero() {
 		return
 	}
-	why := ""
+	var why string
 	switch there, err := e.mark.There(); {
 	case !e.base.at.IsZero() && jumped == 0:
 		why = "the clock is back"
