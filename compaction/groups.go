@@ -36,14 +36,18 @@ type groups struct {
 	state *control.State // they were looked at in
 	all   map[topic.JournalID]*group
 	last  topic.JournalID // whose job was done last
+	quiet time.Time       // in this state there is nothing to do until then: what is asked goes over all partitions
 }
+
+// mostQuiet is for how long nothing is looked at while the control state does not change.
+const mostQuiet = 30 * time.Second
 
 // look takes in what changed.
 func (g *groups) look(s *control.State, now time.Time) {
 	if g.state == s {
 		return
 	}
-	g.state = s
+	g.state, g.quiet = s, time.Time{}
 	sums := make(map[topic.JournalID]uint64)
 	for _, j := range s.OpenJournals() {
 		sums[j.ID] = 1
@@ -117,7 +121,7 @@ func (c *Compactor) Compact(ctx context.Context) (bool, error) {
 	now, s := time.Now(), c.log.State()
 	c.groups.look(s, now)
 	newest, ok := s.NewestCheckpoint()
-	if !ok || !c.cfg.Open() {
+	if !ok || !c.cfg.Open() || now.Before(c.groups.quiet) {
 		return false, nil
 	}
 	owners := c.groups.mine(s, c.cfg, now)
@@ -149,7 +153,9 @@ func (c *Compactor) Compact(ctx context.Context) (bool, error) {
 	}
 	if v.cut && v.read != c.progress() { // more was left out than was compacted since
 		c.survey = nil
+		return false, nil
 	}
+	c.groups.quiet = now.Add(min(mostQuiet, c.cfg.Merge.Interval/4))
 	return false, nil
 }
 
