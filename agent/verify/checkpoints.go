@@ -272,14 +272,14 @@ func (w *walk) compareCheckpoint(ctx context.Context, c *checkpointCheck, head *
 	seen := make(map[topic.Partition]bool)
 	err := head.Rows(ctx, w.store, func(r checkpoint.Row) error {
 		seen[r.Partition] = true
-		w.compareRow(key, c, r)
+		w.compareRow(key, c, r, head.Start(r.Partition))
 		return nil
 	})
 	if err != nil {
 		return w.unreadable(ctx, c.CheckpointInfo, key, err)
 	}
 	for of, p := range c.parts {
-		if !seen[of] && p.end > max(p.start, p.from) {
+		if !seen[of] && p.end > max(p.start, p.from, head.Start(of)) {
 			w.find(key, "lacks %s, which ends at %d", of, p.end)
 		}
 	}
@@ -311,7 +311,8 @@ func (w *walk) trimmedOf(p topic.Partition) bool {
 	return false
 }
 
-func (w *walk) compareRow(key string, c *checkpointCheck, r checkpoint.Row) {
+// compareRow judges a row of a partition with that log start, of which a slot that is trimmed now may have told.
+func (w *walk) compareRow(key string, c *checkpointCheck, r checkpoint.Row, start topic.Offset) {
 	trimmed := w.trimmedOf(r.Partition)
 	p := c.part(r.Partition)
 	if p == nil || p.end == 0 && len(p.deltas) == 0 && !trimmed {
@@ -330,7 +331,7 @@ func (w *walk) compareRow(key string, c *checkpointCheck, r checkpoint.Row) {
 		sum += hashEntry(e)
 		n++
 	}
-	if p.start <= p.from && (sum != p.sum || n != p.extents) { // else what lies before the log start may be left out
+	if max(start, p.start) <= p.from && (sum != p.sum || n != p.extents) { // else what lies before the log start may be left out
 		w.find(key, "%s has %d extents that are not the %d of its slots (G1)", r.Partition, n, p.extents)
 	}
 	w.compareProducers(key, p, r, trimmed)

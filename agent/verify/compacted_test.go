@@ -307,6 +307,17 @@ func TestRun_WhatWasTrimmedBelowTheLogStartIsNotMissed(t *testing.T) {
 	}
 }
 
+// The slot that raised a log start may be trimmed before those that hold what lies below it.
+func TestRun_ALogStartThatATrimmedSlotSetIsTheCheckpoints(t *testing.T) {
+	f := whole(t)
+	f.slotWith(second, 2, segment.Footer{LogStarts: []segment.LogStart{{Partition: o1, Start: 6}}})
+	f.checkpoint()
+	f.checkpoint()
+	f.holds(f.compact(1, part{partition: o0, to: 40, batches: append(firstOf0(), batch(30, 10, 1, producer(30)))}))
+	f.holds(control.Trim{Journal: second, Slot: 3})
+	f.clean()
+}
+
 func TestRun_WhatWasTrimmedOfADeletedTopicIsNotMissed(t *testing.T) {
 	f := whole(t)
 	f.checkpoint()
