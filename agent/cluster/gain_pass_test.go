@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/odradek/odradek/metadata/embedded"
@@ -67,45 +68,48 @@ func TestGained_ManyShareOneReading(t *testing.T) {
 
 // Who makes a pass for others may go away in the middle of it: one of them makes it again.
 func TestGained_WhoReadsForOthersGoesAway(t *testing.T) {
-	store := &turnstile{Store: memory.New()}
-	b, ps := takenOver(t, store, 3)
-	store.reading, store.goOn = make(chan struct{}, 100), make(chan struct{})
-	gain := func(ctx context.Context, p topic.Partition) (Taken, error) {
-		a, _ := b.State().Owner(p)
-		return b.Gained(ctx, a)
-	}
-	ctx, leave := context.WithCancel(t.Context())
-	gone := make(chan error)
-	go func() {
-		_, err := gain(ctx, ps[0])
-		gone <- err
-	}()
-	<-store.reading
-	var others sync.WaitGroup
-	for _, p := range ps[1:] {
-		others.Go(func() {
-			if taken, err := gain(t.Context(), p); err != nil || !isAt(&taken.Producers, p, slotsTaken) {
-				t.Errorf("%s: the producers are not those of the log: %v", p, err)
-			}
-		})
-	}
-	for queued := 0; queued < len(ps)-1; {
-		b.reader.passes.mu.Lock()
-		queued = len(b.reader.passes.queue)
-		b.reader.passes.mu.Unlock()
-		time.Sleep(time.Millisecond)
-	}
-	leave()
-	close(store.goOn)
-	if err := <-gone; !errors.Is(err, context.Canceled) {
-		t.Errorf("who left got %v", err)
-	}
-	others.Wait()
-	b.reader.passes.mu.Lock()
-	defer b.reader.passes.mu.Unlock()
-	if q := &b.reader.passes; q.running || len(q.queue) > 0 {
-		t.Errorf("after all that: running %v, %d wait", q.running, len(q.queue))
-	}
+	synctest.Test(t, func(t *testing.T) {
+		store := &turnstile{Store: memory.New()}
+		b, ps := takenOver(t, store, 3)
+		store.goOn = make(chan struct{})
+		gain := func(ctx context.Context, p topic.Partition) (Taken, error) {
+			a, _ := b.State().Owner(p)
+			return b.Gained(ctx, a)
+		}
+		ctx, leave := context.WithCancel(t.Context())
+		gone := make(chan error, 1)
+		go func() {
+			_, err := gain(ctx, ps[0])
+			gone <- err
+		}()
+		synctest.Wait() // it reads
+		var others sync.WaitGroup
+		for _, p := range ps[1:] {
+			others.Go(func() {
+				if taken, err := gain(t.Context(), p); err != nil || !isAt(&taken.Producers, p, slotsTaken) {
+					t.Errorf("%s: the producers are not those of the log: %v", p, err)
+				}
+			})
+		}
+		synctest.Wait() // they wait
+		q := &b.reader.passes
+		q.mu.Lock()
+		if !q.running || len(q.queue) != len(ps)-1 {
+			t.Errorf("running %v, %d wait, want %d", q.running, len(q.queue), len(ps)-1)
+		}
+		q.mu.Unlock()
+		leave()
+		if err := <-gone; !errors.Is(err, context.Canceled) {
+			t.Errorf("who left got %v", err)
+		}
+		close(store.goOn)
+		others.Wait()
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		if q.running || len(q.queue) > 0 {
+			t.Errorf("after all that: running %v, %d wait", q.running, len(q.queue))
+		}
+	})
 }
 
 // An assignment that is over may wait beside the one that followed it: each has a pass of its own.
@@ -125,15 +129,14 @@ func TestGather_TakesAPartitionOnce(t *testing.T) {
 	}
 }
 
-// turnstile is a store whose reads of ranges wait once reading is set.
+// turnstile is a store whose reads of ranges wait for goOn once that is set.
 type turnstile struct {
 	objectstore.Store
-	reading, goOn chan struct{}
+	goOn chan struct{}
 }
 
 func (g *turnstile) GetRange(ctx context.Context, key string, offset, length int64) ([]byte, error) {
-	if g.reading != nil {
-		g.reading <- struct{}{}
+	if g.goOn != nil {
 		select {
 		case <-g.goOn:
 		case <-ctx.Done():
