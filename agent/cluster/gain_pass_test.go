@@ -66,44 +66,50 @@ func TestGained_ManyShareOneReading(t *testing.T) {
 	}
 }
 
-// Who makes a pass for others may go away in the middle of it: one of them makes it again.
+// Who makes a pass for others may go away in the middle of it: one of them makes it again, at once.
 func TestGained_WhoReadsForOthersGoesAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &turnstile{Store: memory.New()}
 		b, ps := takenOver(t, store, 3)
 		store.goOn = make(chan struct{})
-		gain := func(ctx context.Context, p topic.Partition) (Taken, error) {
-			a, _ := b.State().Owner(p)
-			return b.Gained(ctx, a)
-		}
-		ctx, leave := context.WithCancel(t.Context())
-		gone := make(chan error, 1)
-		go func() {
-			_, err := gain(ctx, ps[0])
-			gone <- err
-		}()
-		synctest.Wait() // it reads
-		var others sync.WaitGroup
-		for _, p := range ps[1:] {
-			others.Go(func() {
-				if taken, err := gain(t.Context(), p); err != nil || !isAt(&taken.Producers, p, slotsTaken) {
+		q := &b.reader.passes
+		q.running = true // somebody else's pass: all three wait for its end, and share the next one
+		leave := make(map[topic.Partition]context.CancelFunc)
+		gone := make(chan error, len(ps))
+		var all sync.WaitGroup
+		for _, p := range ps {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			leave[p] = cancel
+			all.Go(func() {
+				a, _ := b.State().Owner(p)
+				taken, err := b.Gained(ctx, a)
+				if ctx.Err() != nil {
+					gone <- err
+				} else if err != nil || !isAt(&taken.Producers, p, slotsTaken) {
 					t.Errorf("%s: the producers are not those of the log: %v", p, err)
 				}
 			})
 		}
-		synctest.Wait() // they wait
-		q := &b.reader.passes
+		synctest.Wait()
 		q.mu.Lock()
-		if !q.running || len(q.queue) != len(ps)-1 {
-			t.Errorf("running %v, %d wait, want %d", q.running, len(q.queue), len(ps)-1)
+		if len(q.queue) != len(ps) {
+			t.Fatalf("%d wait, want %d", len(q.queue), len(ps))
 		}
+		leader := q.queue[0].partition
+		q.next()
 		q.mu.Unlock()
-		leave()
+		synctest.Wait() // it reads for all
+		left := time.Now()
+		leave[leader]()
 		if err := <-gone; !errors.Is(err, context.Canceled) {
 			t.Errorf("who left got %v", err)
 		}
 		close(store.goOn)
-		others.Wait()
+		all.Wait()
+		if took := time.Since(left); took >= gainRetry {
+			t.Errorf("the others were served %v later, as after a failure", took)
+		}
 		q.mu.Lock()
 		defer q.mu.Unlock()
 		if q.running || len(q.queue) > 0 {
