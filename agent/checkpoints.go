@@ -27,7 +27,7 @@ func (s *session) newCompactor() *compaction.Compactor {
 	cfg := s.agent.compaction
 	cfg.Journal, cfg.Slots, cfg.Interval = s.journal, set.Checkpoint.Slots, set.Checkpoint.Interval
 	cfg = compacting(cfg, set)
-	cfg.Open = s.eraOpen
+	cfg.Open, cfg.Keys.Values = s.eraOpen, s.values
 	return compaction.New(compactionLog{s.cluster}, s.agent.store, cfg)
 }
 

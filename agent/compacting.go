@@ -54,9 +54,9 @@ func registerCompaction(r prometheus.Registerer, did func() compaction.Stats) {
 		r.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: "odradek", Name: name, Help: help, ConstLabels: labels},
 			func() float64 { return float64(value(did())) }))
 	}
-	for _, k := range []compaction.Kind{compaction.FromSlots, compaction.FromRuns, compaction.Drop, compaction.Rewrite} {
+	for _, k := range []compaction.Kind{compaction.FromSlots, compaction.FromRuns, compaction.Drop, compaction.Rewrite, compaction.Keys} {
 		counter("compaction_jobs_total", "Jobs of compaction that came to something: slots made into runs, runs into larger ones, "+
-			"runs below the log start dropped, objects rewritten of which little was left.", prometheus.Labels{"kind": k.String()},
+			"runs below the log start dropped, objects rewritten of which little was left, runs cleaned by key.", prometheus.Labels{"kind": k.String()},
 			func(s compaction.Stats) int64 { return s.Jobs[k] })
 	}
 	counter("compaction_jobs_lost_total", "Jobs done in vain: another agent's came first.", nil, func(s compaction.Stats) int64 { return s.JobsLost })
@@ -65,6 +65,12 @@ func registerCompaction(r prometheus.Registerer, did func() compaction.Stats) {
 		func(s compaction.Stats) int64 { return s.JobsDamaged })
 	counter("compaction_read_bytes_total", "Stored bytes that compaction read.", nil, func(s compaction.Stats) int64 { return s.Read })
 	counter("compaction_written_bytes_total", "Bytes of compacted objects written.", nil, func(s compaction.Stats) int64 { return s.Written })
+	counter("compaction_keys_records_total", "Records that key compaction went over.", nil, func(s compaction.Stats) int64 { return s.KeyRecords })
+	counter("compaction_keys_dropped_total", "Records that went since their key has a newer one, or as tombstones.", nil,
+		func(s compaction.Stats) int64 { return s.KeyDropped })
+	counter("compaction_keys_tombstones_total", "Tombstones of those.", nil, func(s compaction.Stats) int64 { return s.KeyTombstones })
+	counter("compaction_keys_unreadable_total", "Batches kept whole since their records are malformed, or too large unpacked.", nil,
+		func(s compaction.Stats) int64 { return s.KeyUnreadable })
 	counter("compaction_trims_total", "Times that a journal was trimmed.", nil, func(s compaction.Stats) int64 { return s.Trims })
 	counter("garbage_objects_total", "Objects deleted since nothing needs them any more.", nil, func(s compaction.Stats) int64 { return s.GarbageObjects })
 	counter("garbage_bytes_total", "Bytes of those.", nil, func(s compaction.Stats) int64 { return s.GarbageBytes })

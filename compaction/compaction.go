@@ -46,6 +46,7 @@ type Config struct {
 	MostExtents  int           // that one checkpoint takes in; the next one takes more; 500,000: they are in memory
 
 	Merge   MergeConfig
+	Keys    KeysConfig
 	Garbage GarbageConfig
 	Open    func() bool // whether the newest era is open: while none is, nothing is compacted, trimmed or deleted (R4); nil: always
 }
@@ -91,6 +92,7 @@ func (c Config) withDefaults() Config {
 		}
 	}
 	c.Merge, c.Garbage = c.Merge.withDefaults(), c.Garbage.withDefaults()
+	c.Keys = c.Keys.withDefaults(c.Merge.InputBytes)
 	if c.Open == nil {
 		c.Open = func() bool { return true }
 	}
@@ -141,11 +143,15 @@ type Stats struct {
 	Built, Verified, Mismatched, Lost, Failed int64
 	Swept                                     int64 // objects deleted
 
-	Jobs                         [kinds]int64 // of compaction that came to something, by Kind
-	JobsLost                     int64        // whose inputs another job took first
-	JobsFailed, JobsDamaged      int64        // tried again; of those, the ones that met damaged or missing inputs
-	Read, Written                int64        // bytes of compaction's inputs; of its outputs
-	Trims                        int64
+	Jobs                    [kinds]int64 // of compaction that came to something, by Kind
+	JobsLost                int64        // whose inputs another job took first
+	JobsFailed, JobsDamaged int64        // tried again; of those, the ones that met damaged or missing inputs
+	Read, Written           int64        // bytes of compaction's inputs; of its outputs
+	Trims                   int64
+
+	KeyRecords, KeyDropped       int64 // records that key compaction went over; of those, the ones that went
+	KeyTombstones, KeyUnreadable int64 // tombstones that went; batches kept whole since their records cannot be read
+
 	GarbageObjects, GarbageBytes int64 // deleted, those of checkpoints included
 }
 
@@ -158,11 +164,12 @@ const (
 	FromRuns              // runs of level 1 into an object of level 2
 	Drop                  // runs below the log start away
 	Rewrite               // what is left of an object into another
+	Keys                  // runs into runs without what has a newer record of its key
 
-	kinds = 4
+	kinds = 5
 )
 
-func (k Kind) String() string { return [kinds]string{"slots", "runs", "drop", "rewrite"}[k] }
+func (k Kind) String() string { return [kinds]string{"slots", "runs", "drop", "rewrite", "keys"}[k] }
 
 // Compactor makes, verifies and sweeps checkpoints for one agent. Build, Verify and Sweep take turns with Run's work, and
 // may be called while it runs.
@@ -177,6 +184,7 @@ type Compactor struct {
 	survey  *survey              // of the newest verified checkpoint, as far as it was needed; nil: to be read
 	groups  groups
 	trimmed map[topic.JournalID]time.Time // when last
+	resting map[topic.Partition]*pace     // that could not be cleaned by key
 	garbage garbage
 
 	built, verified, mismatched, lost, failed, swept atomic.Int64
@@ -190,13 +198,15 @@ type merged struct {
 	lost, failed, damaged               atomic.Int64
 	read, written                       atomic.Int64
 	trims, garbageObjects, garbageBytes atomic.Int64
+	keyRecords, keyDropped              atomic.Int64
+	keyTombstones, keyUnreadable        atomic.Int64
 }
 
 // New makes a Compactor. It works once Run is called.
 func New(log Log, store objectstore.Store, cfg Config) *Compactor {
 	return &Compactor{
 		log: log, store: store, cfg: cfg.withDefaults(), working: make(chan struct{}, 1), garbage: newGarbage(),
-		trimmed: make(map[topic.JournalID]time.Time),
+		trimmed: make(map[topic.JournalID]time.Time), resting: make(map[topic.Partition]*pace),
 	}
 }
 
@@ -208,6 +218,8 @@ func (c *Compactor) Stats() Stats {
 		Failed: c.failed.Load(), Swept: c.swept.Load(),
 		JobsLost: m.lost.Load(), JobsFailed: m.failed.Load(), JobsDamaged: m.damaged.Load(), Read: m.read.Load(),
 		Written: m.written.Load(), Trims: m.trims.Load(), GarbageObjects: m.garbageObjects.Load(), GarbageBytes: m.garbageBytes.Load(),
+		KeyRecords: m.keyRecords.Load(), KeyDropped: m.keyDropped.Load(), KeyTombstones: m.keyTombstones.Load(),
+		KeyUnreadable: m.keyUnreadable.Load(),
 	}
 	for k := range s.Jobs {
 		s.Jobs[k] = m.jobs[k].Load()

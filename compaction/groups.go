@@ -54,7 +54,7 @@ func (g *groups) look(s *control.State, now time.Time) {
 	}
 	for p, c := range s.Compactions() {
 		if a, ok := s.Owner(p); ok {
-			sums[a.Journal] += uint64(c.End)*31 + uint64(c.Start)*7 + uint64(len(c.Runs))
+			sums[a.Journal] += uint64(c.End)*31 + uint64(c.Start)*7 + uint64(cleanedTo(c.Runs))*13 + uint64(len(c.Runs))
 		}
 	}
 	if g.all == nil {
@@ -110,7 +110,8 @@ func (g *groups) inTurn(owners map[topic.JournalID]bool, now time.Time) []topic.
 }
 
 // Compact does one job if one is due and this agent's: extents of slots into an object of level 1, runs of level 1 into
-// one of level 2, runs below the log start away, or what is left of an object into another. It says whether there was one.
+// one of level 2, runs below the log start away, runs by key into ones without what is superseded, or what is left of an
+// object into another. It says whether there was one.
 // Inputs lie below the newest verified checkpoint (G2). A job that failed leaves everything as it was; its group rests for
 // a time that grows.
 func (c *Compactor) Compact(ctx context.Context) (bool, error) {
@@ -197,6 +198,14 @@ func (c *Compactor) compactGroup(ctx context.Context, s *control.State, v *surve
 		err := c.swap(ctx, m)
 		if err == nil {
 			done(Drop, 0, m)
+		}
+		return true, err
+	}
+	ready := func(p topic.Partition) bool { return c.resting[p] == nil || c.resting[p].ready() }
+	if job, ok := planKeys(s, held, c.cfg.Keys.Values, ready, c.cfg.Merge.ObjectBytes, began.UnixMilli()); ok {
+		in, manifests, err := c.cleanKeys(ctx, job)
+		for i, m := range manifests {
+			done(Keys, in[i], m)
 		}
 		return true, err
 	}

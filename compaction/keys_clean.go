@@ -90,7 +90,8 @@ func Clean(in KeySource, out func(batch []byte) error, cfg KeyConfig) (KeyStats,
 	if err := c.fill(in); err != nil {
 		return c.stats, err
 	}
-	return c.stats, c.filter(in)
+	c.forget()
+	return c.stats, c.filterFrom(in, cfg.Start)
 }
 
 // cleaner is one round over one partition.
@@ -193,10 +194,13 @@ func (c *cleaner) marker(b []byte, info recordbatch.Info) (alone bool, err error
 	return c.txns.marker(info, key), nil
 }
 
-// filter passes on what is left of all batches.
-func (c *cleaner) filter(in KeySource) error {
-	c.txns = newTransactions(c.KeyConfig.Aborted)
-	return eachBatch(in, c.Start, func(b []byte, info recordbatch.Info) (bool, error) {
+// forget begins with the transactions anew, before the first call of filterFrom.
+func (c *cleaner) forget() { c.txns = newTransactions(c.KeyConfig.Aborted) }
+
+// filterFrom passes on what is left of all batches of a source from an offset on. Sources that follow one another in offset
+// order may be filtered one after the other.
+func (c *cleaner) filterFrom(in KeySource, from topic.Offset) error {
+	return eachBatch(in, from, func(b []byte, info recordbatch.Info) (bool, error) {
 		c.stats.BatchesIn++
 		c.stats.RecordsIn += int64(info.Count)
 		c.stats.BytesIn += int64(info.Size)

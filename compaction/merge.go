@@ -127,6 +127,9 @@ func (c *Compactor) mergeRun(ctx context.Context, w *segment.ObjectWriter, objec
 	if !begun {
 		return nil, nil
 	}
+	if cleaned := cleanedTo(p.runs); cleaned > w.Base() { // of neighbours, the ones that were cleaned come first
+		w.Cleaned(cleaned)
+	}
 	run, err := w.End(p.to)
 	return &run, err
 }

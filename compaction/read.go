@@ -178,19 +178,26 @@ type stretch struct{ from, to int64 }
 
 // readers makes one for each object of a job.
 func (c *Compactor) readers(job runJob) map[topic.Object]*objectReader {
-	out := make(map[topic.Object]*objectReader)
+	var runs []topic.Run
 	for _, p := range job.parts {
-		for _, r := range p.runs {
-			o := out[r.Object]
-			if o == nil {
-				o = &objectReader{c: c, key: r.Object.Key()}
-				out[r.Object] = o
-			}
-			o.spans = append(o.spans, stretch{int64(r.Position), int64(r.Position) + r.Size()})
+		runs = append(runs, p.runs...)
+	}
+	return c.readersOf(runs, c.cfg.Merge.InputBytes)
+}
+
+// readersOf makes one for each object of runs, all of which have memory bytes for their steps.
+func (c *Compactor) readersOf(runs []topic.Run, memory int64) map[topic.Object]*objectReader {
+	out := make(map[topic.Object]*objectReader)
+	for _, r := range runs {
+		o := out[r.Object]
+		if o == nil {
+			o = &objectReader{c: c, key: r.Object.Key()}
+			out[r.Object] = o
 		}
+		o.spans = append(o.spans, stretch{int64(r.Position), int64(r.Position) + r.Size()})
 	}
 	for _, o := range out {
-		o.step = min(runRead, max(leastRead, c.cfg.Merge.InputBytes/int64(len(out))))
+		o.step = min(runRead, max(leastRead, memory/int64(len(out))))
 		slices.SortFunc(o.spans, func(a, b stretch) int { return cmp.Compare(a.from, b.from) })
 		joined := o.spans[:1]
 		for _, s := range o.spans[1:] {

@@ -45,6 +45,9 @@ func (r Manifest) String() string {
 		if p.Run != nil {
 			fmt.Fprintf(&b, " as [%d,%d) level %d at [%d,%d)", p.Run.Base, p.Run.Next, p.Run.Level, p.Run.Position,
 				int64(p.Run.Position)+p.Run.Size())
+			if p.Run.Cleaned > 0 {
+				fmt.Fprintf(&b, " cleaned up to %d", p.Run.Cleaned)
+			}
 		} else {
 			b.WriteString(" gone")
 		}

@@ -29,9 +29,17 @@ func (w *writer) object(o topic.Object) {
 	w.id(o.ID)
 }
 
+// cleanedRun is set in the level of a run that key compaction was at.
+const cleanedRun = topic.MaxLevel + 1
+
 // run writes what a manifest and a snapshot say alike of a run; before is the one written before it.
 func (w *writer) run(r, before topic.Run) {
-	w.uint(uint64(r.Level))
+	if r.Cleaned > 0 {
+		w.uint(uint64(r.Level) | cleanedRun)
+		w.uint(uint64(r.Next - r.Cleaned))
+	} else {
+		w.uint(uint64(r.Level))
+	}
 	w.uint(uint64(r.Length))
 	w.uint(uint64(r.Table))
 	w.crc(r.CRC32C)
@@ -142,9 +150,12 @@ func (r *reader) crc() uint32 {
 
 func (r *reader) object() topic.Object { return topic.Object{Planned: r.slot(), ID: r.id()} }
 
-// run reads what writer.run wrote. No run is of level 0.
+// run reads what writer.run wrote behind a run's base and next. No run is of level 0.
 func (r *reader) run(run *topic.Run, before topic.Run) {
-	run.Level = uint8(r.uint(math.MaxUint8))
+	level := r.uint(math.MaxUint8)
+	if run.Level = uint8(level &^ cleanedRun); level&cleanedRun != 0 {
+		run.Cleaned = run.Next - topic.Offset(r.uint(uint64(max(0, run.Next-run.Base-1))))
+	}
 	run.Length, run.Table = uint32(r.uint(math.MaxUint32)), uint32(r.uint(math.MaxUint32))
 	run.CRC32C, run.RawLength = r.crc(), r.uint(math.MaxUint64)
 	run.MaxTimestamp = before.MaxTimestamp + r.int()

@@ -96,7 +96,7 @@ func (w *ObjectWriter) Begin(p topic.Partition, base topic.Offset, level uint8) 
 	if w.err != nil {
 		return w.err
 	}
-	if w.open || base < 0 {
+	if w.open || base < 0 || level > topic.MaxLevel {
 		return w.fail(fmt.Errorf("%w: run of %s begins at %d, another open: %t", ErrInvalid, p, base, w.open))
 	}
 	if n := len(w.runs); n > 0 && compare(w.runs[n-1].Partition, p) >= 0 {
@@ -111,6 +111,16 @@ func (w *ObjectWriter) Begin(p topic.Partition, base topic.Offset, level uint8) 
 	w.run = topic.Run{Object: w.object, Base: base, Level: level, Position: uint32(w.size), MaxTimestamp: -1}
 	return nil
 }
+
+// Cleaned says that key compaction looked at the records of the open run below an offset, which End asks to lie in it.
+func (w *ObjectWriter) Cleaned(below topic.Offset) {
+	if w.open {
+		w.run.Cleaned = below
+	}
+}
+
+// Base is where the open run begins.
+func (w *ObjectWriter) Base() topic.Offset { return w.run.Base }
 
 // Append adds whole batches with rising offsets to the open run. They are verified, CRC and all: once compaction is through,
 // these are the only ones (I5). batches are the caller's again on return. Errors: ErrInvalid, ErrTooLarge, and emit's.
@@ -145,9 +155,9 @@ func (w *ObjectWriter) End(next topic.Offset) (topic.Run, error) {
 	if w.err != nil {
 		return topic.Run{}, w.err
 	}
-	if !w.open || next < w.next || next <= w.run.Base {
-		return topic.Run{}, w.fail(fmt.Errorf("%w: run of %s from %d, batches up to %d, ends at %d",
-			ErrInvalid, w.partition, w.run.Base, w.next, next))
+	if c := w.run.Cleaned; !w.open || next < w.next || next <= w.run.Base || c != 0 && (c <= w.run.Base || c > next) {
+		return topic.Run{}, w.fail(fmt.Errorf("%w: run of %s from %d cleaned up to %d, batches up to %d, ends at %d",
+			ErrInvalid, w.partition, w.run.Base, w.run.Cleaned, w.next, next))
 	}
 	if len(w.raw) > 0 {
 		if err := w.flush(next); err != nil {

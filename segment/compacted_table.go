@@ -21,8 +21,12 @@ import (
 //
 //	planned | id 16 bytes | topics: list of 16 bytes |
 //	runs: list of
-//	  topic's place in the list | index | level | base | next - base | length | table length, 0 = no extents |
+//	  topic's place in the list | index | level, 128 more if it was cleaned | base | next - base |
+//	  if it was cleaned: next - cleaned | length | table length, 0 = no extents |
 //	  and unless there are none: CRC32C uint32 of the table | raw length | max timestamp, signed
+
+// cleanedRun is set in the level of a run that key compaction was at.
+const cleanedRun = topic.MaxLevel + 1
 
 // Least sizes of list elements, as in a segment's footer.
 const (
@@ -128,9 +132,16 @@ func appendObjectFooter(b []byte, f *ObjectFooter) []byte {
 	for i := range f.Runs {
 		r := &f.Runs[i].Run
 		w.partition(f.Runs[i].Partition)
-		w.number(uint64(r.Level))
+		level := uint64(r.Level)
+		if r.Cleaned > 0 {
+			level |= cleanedRun
+		}
+		w.number(level)
 		w.number(uint64(r.Base))
 		w.number(uint64(r.Next - r.Base))
+		if r.Cleaned > 0 {
+			w.number(uint64(r.Next - r.Cleaned))
+		}
 		w.number(uint64(r.Length))
 		w.number(uint64(r.Table))
 		if r.Table > 0 {
@@ -195,9 +206,13 @@ func (r *footerReader) objectFooter() ObjectFooter {
 // run takes the run that begins at position.
 func (r *footerReader) run(o topic.Object, position uint64) topic.Run {
 	run := topic.Run{Object: o, Position: uint32(position), MaxTimestamp: -1}
-	run.Level = uint8(r.number("run level", math.MaxUint8))
+	level := r.number("run level", math.MaxUint8)
+	run.Level = uint8(level &^ cleanedRun)
 	run.Base = r.offset("run base")
 	run.Next = r.behind("run next", run.Base)
+	if level&cleanedRun != 0 {
+		run.Cleaned = run.Next - topic.Offset(r.number("run cleaned", uint64(max(0, run.Next-run.Base-1))))
+	}
 	run.Length = uint32(r.number("run length", MaxObject-position))
 	run.Table = uint32(r.number("run table", MaxObject-position-uint64(run.Length)))
 	if (run.Length == 0) != (run.Table == 0) {

@@ -156,6 +156,12 @@ func (v Values) TimestampAfterMaxMs() int64  { return v.int64("message.timestamp
 // LogAppendTime reports whether the agent's clock stamps the records.
 func (v Values) LogAppendTime() bool { return v.Get("message.timestamp.type").Text == "LogAppendTime" }
 
+// MinCleanableDirtyRatio is what part of a log must be dirty before it is cleaned by key.
+func (v Values) MinCleanableDirtyRatio() float64 {
+	const name = "min.cleanable.dirty.ratio"
+	return parse(v.Get(name), Settings, name, func(s string) (float64, error) { return strconv.ParseFloat(strings.TrimSpace(s), 64) })
+}
+
 // Compacts and Deletes report what the cleanup policy names; it may name both or neither.
 func (v Values) Compacts() bool { return v.cleanup("compact") }
 func (v Values) Deletes() bool  { return v.cleanup("delete") }

@@ -65,7 +65,8 @@ func ParseObjectKey(key string) (Object, error) {
 type Run struct {
 	Object       Object
 	Base, Next   Offset // [Base, Next), not empty; key compaction may leave holes inside
-	Level        uint8  // 1: made from slots; 2: from runs, at rest
+	Level        uint8  // 1: made from slots; 2: from runs, at rest; at most MaxLevel
+	Cleaned      Offset // records below were looked at by key compaction, and holes lie below only; 0: it never was here
 	Position     uint32 // of its first extent in the object
 	Length       uint32 // of all its extents as stored; 0: none is left
 	Table        uint32 // length of its table, which follows the extents
@@ -74,10 +75,17 @@ type Run struct {
 	MaxTimestamp int64  // the greatest of its records, ms since 1970; -1 if none has one
 }
 
+// MaxLevel is the highest level that a run may have: formats have 7 bits for it.
+const MaxLevel = 127
+
 // Size tells how many bytes of the object are the run's.
 func (r Run) Size() int64 { return int64(r.Length) + int64(r.Table) }
 
 func (r Run) String() string {
-	return fmt.Sprintf("[%d,%d) level %d at [%d,%d) of %s", r.Base, r.Next, r.Level, r.Position,
+	cleaned := ""
+	if r.Cleaned > 0 {
+		cleaned = fmt.Sprintf(" cleaned up to %d", r.Cleaned)
+	}
+	return fmt.Sprintf("[%d,%d) level %d%s at [%d,%d) of %s", r.Base, r.Next, r.Level, cleaned, r.Position,
 		int64(r.Position)+r.Size(), r.Object)
 }
