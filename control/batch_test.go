@@ -49,6 +49,15 @@ func manifestO() Manifest {
 	}}
 }
 
+// cleanedO has a run that was cleaned by key to its end, and one that was in part.
+func cleanedO() Manifest {
+	m := manifestO()
+	for i, cleaned := range []topic.Offset{2500, 1 << 32} {
+		m.Parts[i].Run.Level, m.Parts[i].Run.Cleaned = 2, cleaned
+	}
+	return m
+}
+
 // goldens has one batch for each version of each record type. A file once committed never changes.
 var goldens = map[string][]Record{
 	"genesis.v1":        {Genesis{ClusterID: "MkU3OEVBNTcwNTJENDM2Qg", Format: 1}},
@@ -72,9 +81,10 @@ var goldens = map[string][]Record{
 	"trim.v1":         {Trim{Journal: journalA, Slot: 4096}},
 	"checkpoint.v1": {Checkpoint{Control: 5000, ID: checkpointC, Previous: 4500, Journals: []JournalNext{{journalA, 300}, {journalB, 1 << 40}}},
 		Checkpoint{Control: 1, ID: CheckpointID{1}}},
-	"manifest.v1": {manifestO(), Manifest{Parts: []ManifestPart{{Partition: topic.Partition{Topic: topicT}, From: 5, To: 1 << 40, Replaces: []topic.Object{{ID: topic.ObjectID{1}}}}}}},
-	"sweep.v1":    {Sweep{Before: 4000}},
-	"verified.v1": {Verified{Control: 5000, ID: checkpointC, By: journalB}},
+	"manifest.v1":         {manifestO(), Manifest{Parts: []ManifestPart{{Partition: topic.Partition{Topic: topicT}, From: 5, To: 1 << 40, Replaces: []topic.Object{{ID: topic.ObjectID{1}}}}}}},
+	"manifest_cleaned.v1": {cleanedO()},
+	"sweep.v1":            {Sweep{Before: 4000}},
+	"verified.v1":         {Verified{Control: 5000, ID: checkpointC, By: journalB}},
 	"batch_of_three.v1": {Genesis{ClusterID: "c", Format: 1}, JournalOpen{ID: journalA, K: 4, Format: 1},
 		TopicCreate{ID: topicT, Name: "t", Journals: []topic.JournalID{journalA}}},
 }

@@ -193,6 +193,9 @@ func (d dice) manifest(s *State) Manifest {
 				gap := min(topic.Offset(max(0, d.IntN(9)-6)), part.To-part.From-1)
 				part.Run = &topic.Run{Object: r.Output, Base: part.From + gap, Next: part.To, Level: uint8(1 + d.IntN(2)), Position: position,
 					Length: d.Uint32N(100), Table: d.Uint32N(20), CRC32C: d.Uint32(), RawLength: d.Uint64N(1000), MaxTimestamp: d.Int64N(9) - 1}
+				if crc := topic.Offset(part.Run.CRC32C); crc%2 == 0 {
+					part.Run.Cleaned = part.Run.Next - crc%(part.Run.Next-part.Run.Base)
+				}
 				position += uint32(part.Run.Size())
 			}
 			r.Parts = append(r.Parts, part)

@@ -27,6 +27,14 @@ type kept struct {
 	batches    [][]byte
 }
 
+// cleaned is how far the run was cleaned: those of the highest level were.
+func (r kept) cleaned() topic.Offset {
+	if r.level < topic.MaxLevel {
+		return 0
+	}
+	return r.next - 1
+}
+
 // thinned is a batch that key compaction took records from: of n offsets it has kept records.
 func thinned(epoch topic.Epoch, base topic.Offset, n, keptRecords int) []byte {
 	b := batchOf(epoch, base, keptRecords, false)
@@ -46,7 +54,7 @@ func keptRuns() []kept {
 			batchOf(1, 60_000, 9000, true),
 		}},
 		{part(orders, 8), 5, 6, 2, nil},
-		{part(clicks, 2), 1 << 40, 1<<40 + 7, 255, [][]byte{thinned(1, 1<<40, 5, 0)}},
+		{part(clicks, 2), 1 << 40, 1<<40 + 7, topic.MaxLevel, [][]byte{thinned(1, 1<<40, 5, 0)}},
 	}
 }
 
@@ -68,6 +76,7 @@ func objectOf(t testing.TB, runs []kept, codec Codec) (object []byte, out []Part
 			}
 			clear(given) // it is the caller's again
 		}
+		w.Cleaned(r.cleaned())
 		run, err := w.End(r.next)
 		if err != nil {
 			t.Fatal(err)
@@ -135,8 +144,8 @@ func readRun(t *testing.T, object []byte, r PartitionRun, want kept) {
 	if len(extents) > 0 && next != want.next || newest != r.Run.MaxTimestamp || uint64(len(got)) != r.Run.RawLength {
 		t.Errorf("extents of %s end at %d, newest %d, %d bytes; the run says %s", want.p, next, newest, len(got), r.Run)
 	}
-	if r.Run.Base != want.base || r.Run.Next != want.next || r.Run.Level != want.level || r.Run.Object != someObject {
-		t.Errorf("run %s, want [%d,%d) level %d", r.Run, want.base, want.next, want.level)
+	if r.Run.Base != want.base || r.Run.Next != want.next || r.Run.Level != want.level || r.Run.Cleaned != want.cleaned() || r.Run.Object != someObject {
+		t.Errorf("run %s, want [%d,%d) level %d cleaned up to %d", r.Run, want.base, want.next, want.level, want.cleaned())
 	}
 }
 

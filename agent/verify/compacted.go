@@ -228,10 +228,11 @@ func (w *walk) checkCompacted(b []byte, c compacted) compactedRead {
 // runRead is one run while its object is read.
 type runRead struct {
 	segment.PartitionRun
-	byKey bool // records may be missing
+	byKey bool // records may be missing below where the run was cleaned to
 	at    topic.Offset
 	last  topic.Offset // where the last extent began, -1 before the first
 	holes int64
+	dirty int64      // of these, where nothing may be missing
 	slots []replaced // extents in slots, from the one that is due
 	sum   uint64     // of its batches so far
 }
@@ -250,11 +251,16 @@ func (w *walk) newRunRead(run segment.PartitionRun) *runRead {
 // take takes a batch of the run, in order.
 func (r *runRead) take(to *compactedRead, x segment.Extent, i recordbatch.Info) {
 	to.batches++
-	if x.Base != r.last {
-		to.extents = append(to.extents, segment.Extent{Partition: x.Partition, Epoch: x.Epoch, Base: x.Base, Next: x.Next})
+	if x.Base != r.last { // a hole between epochs is in one extent, whichever of them it was of
+		to.extents = append(to.extents, segment.Extent{Partition: x.Partition, Epoch: x.Epoch, Base: i.BaseOffset})
 		r.last = x.Base
 	}
-	r.holes += int64(i.BaseOffset-r.at) + int64(i.LastOffsetDelta) + 1 - int64(i.Count)
+	to.extents[len(to.extents)-1].Next = i.Next()
+	r.hole(i.BaseOffset)
+	lost := int64(i.LastOffsetDelta) + 1 - int64(i.Count)
+	if r.holes += lost; i.BaseOffset >= r.Run.Cleaned {
+		r.dirty += lost
+	}
 	r.at = i.Next()
 	for len(r.slots) > 0 && i.BaseOffset >= r.slots[0].next {
 		r.compare(to)
@@ -262,6 +268,12 @@ func (r *runRead) take(to *compactedRead, x segment.Extent, i recordbatch.Info) 
 	if len(r.slots) > 0 && i.BaseOffset >= r.slots[0].base {
 		r.sum += hashBatch(i)
 	}
+}
+
+// hole counts records that are missing up to an offset. Key compaction takes none from where the run was cleaned to on.
+func (r *runRead) hole(to topic.Offset) {
+	r.holes += int64(to - r.at)
+	r.dirty += int64(max(0, to-max(r.at, r.Run.Cleaned)))
 }
 
 // compare compares the extent of a slot that is due with what the run has in its place (I5).
@@ -279,9 +291,12 @@ func (r *runRead) end(to *compactedRead) {
 	for len(r.slots) > 0 {
 		r.compare(to)
 	}
-	r.holes += int64(r.Run.Next - r.at)
-	if r.holes > 0 && !r.byKey {
+	r.hole(r.Run.Next)
+	switch {
+	case r.holes > 0 && !r.byKey:
 		to.problem("run %s of %s lacks %d records, and its topic never was to be compacted by key", r.Run, r.Partition, r.holes)
+	case r.dirty > 0:
+		to.problem("run %s of %s lacks %d records where it was not cleaned", r.Run, r.Partition, r.dirty)
 	}
 	to.holes += r.holes
 }

@@ -23,6 +23,7 @@ type part struct {
 	partition topic.Partition
 	from, to  topic.Offset
 	base      topic.Offset // 0: from
+	cleaned   topic.Offset // 0: it was not
 	replaces  []topic.Object
 	batches   [][]byte
 }
@@ -39,6 +40,7 @@ func (f *forge) compact(level uint8, parts ...part) control.Manifest {
 		for _, batch := range p.batches {
 			f.must(w.Append(batch))
 		}
+		w.Cleaned(p.cleaned)
 		run, err := w.End(p.to)
 		f.must(err)
 		m.Parts = append(m.Parts, control.ManifestPart{Partition: p.partition, From: p.from, To: p.to, Replaces: p.replaces, Run: &run})
@@ -355,11 +357,16 @@ func TestRun_RecordsMissOnlyWhereTheyAreCompactedByKey(t *testing.T) {
 	}
 	f = whole(t)
 	f.control(control.TopicConfig{Topic: orders, Set: topic.Config{"cleanup.policy": "compact"}})
-	f.holds(f.compact(1, part{partition: o0, to: 30, batches: slices.Delete(firstOf0(), 2, 3)}))
+	f.holds(f.compact(1, part{partition: o0, to: 30, cleaned: 25, batches: slices.Delete(firstOf0(), 2, 3)}))
 	f.clean()
 	if r := f.verify(Options{}); r.Compacted.Holes != 5 {
 		t.Errorf("%+v", r.Compacted)
 	}
+	f = whole(t)
+	f.control(control.TopicConfig{Topic: orders, Set: topic.Config{"cleanup.policy": "compact"}})
+	m = f.compact(1, part{partition: o0, to: 30, cleaned: 23, batches: slices.Delete(firstOf0(), 2, 3)})
+	f.holds(m)
+	wantFinding(t, f.verify(Options{}), m.Output.Key(), "lacks 2 records where it was not cleaned")
 }
 
 // I3 holds in runs as well.
