@@ -2,10 +2,12 @@ package agent
 
 import (
 	"context"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/odradek/odradek/agent/cluster"
+	"github.com/odradek/odradek/agent/retention"
 	"github.com/odradek/odradek/agent/settings"
 	"github.com/odradek/odradek/compaction"
 	"github.com/odradek/odradek/topic"
@@ -28,6 +30,7 @@ func (s *session) newCompactor() *compaction.Compactor {
 	cfg.Journal, cfg.Slots, cfg.Interval = s.journal, set.Checkpoint.Slots, set.Checkpoint.Interval
 	cfg = compacting(cfg, set)
 	cfg.Open, cfg.Keys.Values = s.eraOpen, s.values
+	cfg.Keys.Now = func(ctx context.Context) (time.Time, error) { return retention.Time(ctx, s.witnesses()) }
 	return compaction.New(compactionLog{s.cluster}, s.agent.store, cfg)
 }
 

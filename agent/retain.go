@@ -26,9 +26,9 @@ import (
 // unitsAtOnce is how much of a partition is taken from the index at a time.
 const unitsAtOnce = 1024
 
-// newRetention makes what drops old records. Its clocks are this machine's, the bucket's and Redis'; with the index in memory
-// there are two.
-func (s *session) newRetention() *retention.Engine {
+// witnesses are the clocks that say what is old: this machine's, the bucket's and Redis'; with the index in memory there are
+// two.
+func (s *session) witnesses() []retention.Witness {
 	a := s.agent
 	witnesses := []retention.Witness{
 		{Name: "this machine", Now: func(context.Context) (time.Time, error) { return time.Now(), nil }},
@@ -39,12 +39,18 @@ func (s *session) newRetention() *retention.Engine {
 			Name: "redis", Now: func(ctx context.Context) (time.Time, error) { return metadata.Time(ctx, a.meta) },
 		})
 	}
+	return witnesses
+}
+
+// newRetention makes what drops old records.
+func (s *session) newRetention() *retention.Engine {
+	a := s.agent
 	elapsed := a.elapsed
 	if elapsed == nil {
 		elapsed = cluster.Boottime
 	}
 	mark := retentionMark(filepath.Join(a.settings.DataDir, "retention-stopped"))
-	return retention.New(&retained{s}, mark, retention.Config{Witnesses: witnesses, Elapsed: elapsed, Log: slog.Default()})
+	return retention.New(&retained{s}, mark, retention.Config{Witnesses: s.witnesses(), Elapsed: elapsed, Log: slog.Default()})
 }
 
 // retain drops old records once what earlier WALs held is appended.

@@ -185,7 +185,9 @@ type Compactor struct {
 	groups  groups
 	trimmed map[topic.JournalID]time.Time // when last
 	resting map[topic.Partition]*pace     // that could not be cleaned by key
-	garbage garbage
+
+	timeless bool // people were told that no clocks agree
+	garbage  garbage
 
 	built, verified, mismatched, lost, failed, swept atomic.Int64
 	merged                                           merged

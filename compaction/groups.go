@@ -201,9 +201,8 @@ func (c *Compactor) compactGroup(ctx context.Context, s *control.State, v *surve
 		}
 		return true, err
 	}
-	ready := func(p topic.Partition) bool { return c.resting[p] == nil || c.resting[p].ready() }
-	if job, ok := planKeys(s, held, c.cfg.Keys.Values, ready, c.cfg.Merge.ObjectBytes, began.UnixMilli()); ok {
-		in, manifests, err := c.cleanKeys(ctx, job)
+	if job, now, ok := c.dueKeys(ctx, s, held); ok {
+		in, manifests, err := c.cleanKeys(ctx, job, now)
 		for i, m := range manifests {
 			done(Keys, in[i], m)
 		}

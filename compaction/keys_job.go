@@ -19,7 +19,9 @@ import (
 // KeysConfig says how topics are cleaned by key. The zero value is the default.
 type KeysConfig struct {
 	// Values gives a topic's settings; nil: its own, and those of the cluster that the control log has.
-	Values   func(*control.State, *control.Topic) topic.Values
+	Values func(*control.State, *control.Topic) topic.Values
+	// Now is the time that says which tombstones are old; nil: the machine's. An error: no record goes by key now.
+	Now      func(context.Context) (time.Time, error)
 	MapBytes int64 // of the map from keys to offsets; half of what a job may take out of slots
 	MaxRaw   int64 // records of one batch, unpacked; of a larger one all are kept. A quarter of the same, 16 MiB at least
 }
@@ -30,6 +32,9 @@ func (c KeysConfig) withDefaults(job int64) KeysConfig {
 			config, _ := s.Config()
 			return topic.Values{Topic: t.Config, Cluster: topic.Cluster{config}}
 		}
+	}
+	if c.Now == nil {
+		c.Now = func(context.Context) (time.Time, error) { return time.Now(), nil }
 	}
 	orElse(&c.MapBytes, job/2)
 	orElse(&c.MaxRaw, max(job/4, 16<<20))
@@ -128,6 +133,29 @@ func planKeys(s *control.State, all []held, values func(*control.State, *control
 	return job, len(job.parts) > 0
 }
 
+// dueKeys gives what of a group is to be cleaned next, and the time that says so, if the clocks agree on one (G3).
+func (c *Compactor) dueKeys(ctx context.Context, s *control.State, all []held) (job keyJob, now int64, ok bool) {
+	ready := func(p topic.Partition) bool { return c.resting[p] == nil || c.resting[p].ready() }
+	plan := func(now int64) (keyJob, bool) {
+		return planKeys(s, all, c.cfg.Keys.Values, ready, c.cfg.Merge.ObjectBytes, now)
+	}
+	if _, ok := plan(time.Now().UnixMilli()); !ok {
+		return job, 0, false // clocks are asked only where they count
+	}
+	at, err := c.cfg.Keys.Now(ctx)
+	if err != nil {
+		if !c.timeless && ctx.Err() == nil {
+			c.timeless = true
+			slog.WarnContext(ctx, "nothing is cleaned by key until clocks agree", "error", err)
+		}
+		return job, 0, false
+	}
+	c.timeless = false
+	now = at.UnixMilli()
+	job, ok = plan(now)
+	return job, now, ok
+}
+
 // mapBytes is what the map of a job takes: it needs no room for more keys than there are offsets.
 func (j keyJob) mapBytes(most int64) int {
 	offsets := int64(0)
@@ -143,14 +171,13 @@ func (j keyJob) mapBytes(most int64) int {
 // cleanKeys does a job. A partition that fits into one object with others is swapped with them. One that does not is swapped
 // stretch by stretch from the front on, each into an object of its own. Whatever stops that in between, what was swapped is
 // right: a record that is gone has a newer one further on, and a tombstone that is gone has no record further in front.
-func (c *Compactor) cleanKeys(ctx context.Context, job keyJob) (in []int64, done []control.Manifest, _ error) {
+func (c *Compactor) cleanKeys(ctx context.Context, job keyJob, now int64) (in []int64, done []control.Manifest, _ error) {
 	lasts, err := c.lastsOf(ctx, job)
 	if err != nil {
 		return nil, nil, err
 	}
 	objects := c.readersOf(job.runs(), c.cfg.Merge.InputBytes/keyReads)
 	keys := NewOffsetMap(job.mapBytes(c.cfg.Keys.MapBytes))
-	now := time.Now().UnixMilli()
 	rounds := make([]*keyRound, len(job.parts))
 	for stretch, more := 0, true; more; stretch++ {
 		more = false
