@@ -47,7 +47,7 @@ var ClusterSettings = newTable(append(topicDefaults(),
 	integer("max.request.partition.size.limit", 2000, 1, "How many partitions DescribeTopicPartitions answers at most."),
 
 	long("log.retention.check.interval.ms", 300_000, 1, "How often old records are looked for."),
-	boolean("log.cleaner.enable", true, "Whether compacted topics are compacted.").without("compaction is always on."),
+	boolean("log.cleaner.enable", true, "Whether compacted topics are compacted.").without("key compaction is always on."),
 	boolean("auto.leader.rebalance.enable", true, "Whether partitions go back to their preferred leader.").
 		without("placement follows the agents that live."),
 	readOnly(text("inter.broker.protocol.version", "4.0", "What tools read to learn which Kafka this resembles.")),

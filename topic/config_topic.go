@@ -10,7 +10,6 @@ const (
 const (
 	noFiles   = "there are no log files, records live in segments of many partitions."
 	noRolling = "retention drops records as they were written or compacted together, see docs/protocol.md."
-	noCleaner = "compaction is planned from the whole index."
 	noFollows = "the bucket replicates, there are no followers."
 	noTiers   = "all data is in the bucket from the start."
 	asSent    = "batches are kept as the producer sent them."
@@ -51,7 +50,7 @@ var Settings = newTable(
 		from("log.cleaner.max.compaction.lag.ms"),
 	Setting{Name: "min.cleanable.dirty.ratio", Type: Double, Default: "0.5", Min: 0, Max: 1,
 		Doc: "What part of a log must be uncompacted before it is compacted."}.
-		from("log.cleaner.min.cleanable.ratio").without(noCleaner),
+		from("log.cleaner.min.cleanable.ratio"),
 
 	integer("segment.bytes", 1<<30, 1<<20, "The size of a log file.").from("log.segment.bytes").without(noRolling),
 	long("segment.ms", 7*dayMs, 1, "After how long a log file is closed.").from("log.roll.ms").
