@@ -212,7 +212,7 @@ func (s *session) clusterValues(state *control.State) topic.Cluster {
 func (s *session) limits(state *control.State, t *control.Topic) ingest.Limits {
 	v := s.values(state, t)
 	return ingest.Limits{
-		MaxBatchBytes: int(v.MaxMessageBytes()), LogAppendTime: v.LogAppendTime(),
+		MaxBatchBytes: int(v.MaxMessageBytes()), LogAppendTime: v.LogAppendTime(), Keyed: v.Compacts(),
 		Before: milliseconds(v.TimestampBeforeMaxMs()), After: milliseconds(v.TimestampAfterMaxMs()),
 	}
 }

@@ -51,6 +51,7 @@ var codes = []struct {
 	{ingest.ErrTransactional, kerr.InvalidTxnState},
 	{ingest.ErrTimestamp, kerr.InvalidTimestamp},
 	{ingest.ErrManyBatches, kerr.InvalidRecord},
+	{ingest.ErrNoKey, kerr.InvalidRecord},
 	{ingest.ErrAhead, kerr.OffsetOutOfRange},
 	{slotlog.ErrFenced, kerr.NotLeaderForPartition},
 	{slotlog.ErrClosed, kerr.NotLeaderForPartition},

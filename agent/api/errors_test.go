@@ -37,6 +37,7 @@ func TestCodeOf_EverySentinel(t *testing.T) {
 		{ingest.ErrTransactional, kerr.InvalidTxnState},
 		{ingest.ErrTimestamp, kerr.InvalidTimestamp},
 		{ingest.ErrManyBatches, kerr.InvalidRecord},
+		{ingest.ErrNoKey, kerr.InvalidRecord},
 		{ingest.ErrAhead, kerr.OffsetOutOfRange},
 		{slotlog.ErrFenced, kerr.NotLeaderForPartition},
 		{slotlog.ErrClosed, kerr.NotLeaderForPartition},

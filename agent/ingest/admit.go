@@ -41,7 +41,7 @@ func (j *Journal) Append(ctx context.Context, acks Acks, batches []PartitionBatc
 	kept, frame := 0, 0
 	for i, b := range batches {
 		if pre[i] = check(b); pre[i].err == nil {
-			pre[i].err = j.judge(b.Partition, pre[i].batches)
+			pre[i].err = j.judge(b, pre[i].batches)
 		}
 		if pre[i].err == nil {
 			kept += len(b.Records)
@@ -132,11 +132,48 @@ func check(b PartitionBatch) checked {
 }
 
 // judge says what is wrong with batches that no memory needs to be found for.
-func (j *Journal) judge(p topic.Partition, batches []recordbatch.Info) error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	_, err := j.allowed(time.Now(), p, batches)
-	return err
+func (j *Journal) judge(b PartitionBatch, batches []recordbatch.Info) error {
+	keyed, err := func() (bool, error) {
+		j.mu.Lock()
+		defer j.mu.Unlock()
+		s, err := j.allowed(time.Now(), b.Partition, batches)
+		return err == nil && s.limits.Keyed, err
+	}()
+	if err != nil || !keyed || b.Internal || b.replayed { // what is in the WAL was acked
+		return err
+	}
+	return checkKeys(b.Records, batches)
+}
+
+// mostUnpacked is what is unpacked of a batch to see its keys: what takes more is kept by key compaction, too.
+const mostUnpacked = 16 << 20
+
+// unpacking is held by those who have a batch unpacked, so that memory is bounded.
+var unpacking = make(chan struct{}, 2)
+
+// checkKeys refuses records without a key. What cannot be read passes: key compaction keeps it whole.
+func checkKeys(b []byte, batches []recordbatch.Info) error {
+	for _, info := range batches {
+		if info.Codec() != recordbatch.None {
+			unpacking <- struct{}{}
+		}
+		u, err := recordbatch.Unpack(b[:info.Size], mostUnpacked)
+		keys := true
+		if err == nil {
+			u.Records(func(_ int, r recordbatch.Raw) bool {
+				keys = r.Key != nil
+				return keys
+			})
+		}
+		if info.Codec() != recordbatch.None {
+			<-unpacking
+		}
+		if !keys {
+			return ErrNoKey
+		}
+		b = b[info.Size:]
+	}
+	return nil
 }
 
 // allowed finds the partition if it is ours and its topic's settings let the batches in. The lock is held.

@@ -2,8 +2,10 @@ package ingest
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -22,6 +24,49 @@ func draft(change func(*recordbatch.Draft)) []byte {
 	d := recordbatch.Draft{Records: records([]string{"x"})}
 	change(&d)
 	return recordbatch.Build(d)
+}
+
+// table is a partition of a topic that is compacted by key.
+var table = topic.Partition{Topic: topic.ID{77}}
+
+// keyed is a batch of records with keys; "" is none.
+func keyed(codec recordbatch.Codec, keys ...string) []byte {
+	var d recordbatch.Draft
+	for _, k := range keys {
+		r := recordbatch.Record{Value: []byte("value")}
+		if k != "" {
+			r.Key = []byte(k)
+		}
+		d.Records = append(d.Records, r)
+	}
+	b := recordbatch.Build(d)
+	body, err := recordbatch.Compress(nil, codec, b[recordbatch.HeaderSize:])
+	if err != nil {
+		panic(err)
+	}
+	return sealed(append(b[:recordbatch.HeaderSize:recordbatch.HeaderSize], body...), codec)
+}
+
+// sealed fills in what the header of a batch says of its bytes.
+func sealed(b []byte, codec recordbatch.Codec) []byte {
+	binary.BigEndian.PutUint32(b[8:], uint32(len(b)-12))
+	b[22] = byte(codec)
+	binary.BigEndian.PutUint32(b[17:], crc32.Checksum(b[21:], crc32.MakeTable(crc32.Castagnoli)))
+	return b
+}
+
+func TestAppend_TakesKeyedRecordsOfCompactedTopics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := start(t, setup{own: []Ownership{{Partition: table, Limits: Limits{Keyed: true}}}})
+		unread := keyed(recordbatch.None, "a") // a length that is none: it is kept as it is
+		unread[recordbatch.HeaderSize] = 99
+		for i, records := range [][]byte{keyed(recordbatch.None, "a", "b"), keyed(recordbatch.Snappy, "a"), sealed(unread, recordbatch.None)} {
+			p := b.Append(t.Context(), AcksAll, []PartitionBatch{{Partition: table, Records: records}})
+			if _, err := p[0].Wait(t.Context()); err != nil {
+				t.Errorf("batch %d: %v", i, err)
+			}
+		}
+	})
 }
 
 func TestAppend_RefusesWhatMayNotBeInTheLog(t *testing.T) {
@@ -57,6 +102,8 @@ func TestAppend_RefusesWhatMayNotBeInTheLog(t *testing.T) {
 		{"two batches of one producer", payments, slices.Concat(idempotent(5, 0, 0, "x"), idempotent(5, 0, 1, "y")), ErrManyBatches},
 		{"a time too far ahead", orders, now(y2k + 2*day), ErrTimestamp},
 		{"a time too long ago", orders, now(y2k - 2*day), ErrTimestamp},
+		{"a record without a key", table, keyed(recordbatch.None, "a", ""), ErrNoKey},
+		{"a packed record without a key", table, slices.Concat(keyed(recordbatch.Snappy, "a"), keyed(recordbatch.Snappy, "b", "")), ErrNoKey},
 		{"more bytes than a slot holds", payments, bytes.Repeat(batch(string(make([]byte, 1<<20))), 49), ErrTooLarge},
 		{"more batches than a footer names", payments, bytes.Repeat(batch("x"), maxBatches+1), ErrTooLarge},
 	}
@@ -66,6 +113,7 @@ func TestAppend_RefusesWhatMayNotBeInTheLog(t *testing.T) {
 				day := 24 * time.Hour
 				b := start(t, setup{own: []Ownership{
 					{Partition: orders, Limits: Limits{MaxBatchBytes: 1000, Before: day, After: day}}, {Partition: payments},
+					{Partition: table, Limits: Limits{Keyed: true}},
 				}})
 				good := b.Append(t.Context(), AcksAll, []PartitionBatch{
 					{Partition: test.partition, Records: test.records},

@@ -22,6 +22,7 @@ var (
 	ErrTooLarge      = errors.New("batch larger than max.message.bytes")
 	ErrTransactional = errors.New("transactional batch outside a transaction")
 	ErrTimestamp     = errors.New("timestamp outside the topic's bounds")
+	ErrNoKey         = errors.New("record without a key in a topic that is compacted by key")
 	ErrManyBatches   = errors.New("several batches of an idempotent producer for one partition in one request")
 	ErrAhead         = errors.New("log start above the high watermark")
 )
@@ -40,6 +41,7 @@ type Limits struct {
 	MaxBatchBytes int           // max.message.bytes
 	LogAppendTime bool          // message.timestamp.type
 	Before, After time.Duration // message.timestamp.before|after.max.ms; 0 = no bound
+	Keyed         bool          // cleanup.policy names compact: a record without a key would go with the next cleaning
 }
 
 // Memory bounds the bytes that wait for their slot to count. Acquire blocks until there is room or ctx ends.

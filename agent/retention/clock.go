@@ -42,7 +42,9 @@ func ask(ctx context.Context, witnesses []Witness) []reading {
 }
 
 // Time is the time that two witnesses agree on (G3), the earliest such. An error if no two do.
-func Time(ctx context.Context, witnesses []Witness) (time.Time, error) { return agreed(ask(ctx, witnesses)) }
+func Time(ctx context.Context, witnesses []Witness) (time.Time, error) {
+	return agreed(ask(ctx, witnesses))
+}
 
 // agreed is the time that two witnesses agree on, the earliest such: what is kept a minute longer can still go.
 func agreed(readings []reading) (time.Time, error) {
