@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/odradek/odradek/control"
+	"github.com/odradek/odradek/objectstore"
 	"github.com/odradek/odradek/objectstore/faulty"
 	"github.com/odradek/odradek/recordbatch"
 	"github.com/odradek/odradek/segment"
@@ -270,4 +271,85 @@ func TestKeys_RoundsAndStretches(t *testing.T) {
 			w.swept(t, w.agent(other, w.bucket, cfg))
 		})
 	}
+}
+
+// Without a time that can be trusted nothing goes by key, and all else is done (G3).
+func TestKeys_NothingGoesWithoutATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newKeyed(t)
+		j := w.openJournal()
+		cfg := soon()
+		noTime := errors.New("no two clocks agree")
+		cfg.Keys.Now = func(context.Context) (time.Time, error) { return time.Now(), noTime }
+		one := w.agent(j, w.bucket, cfg)
+		table := parts(w.create(topic.Config{"cleanup.policy": "compact"}, j), 1)[0]
+		for i := range 5 {
+			for range 10 {
+				w.set(j, []string{"a=1", "b=2"}, table)
+			}
+			w.checkpointed(t, one, one)
+			one.compactAll(t)
+			time.Sleep(2 * time.Minute)
+			one.compactAll(t)
+			if left := w.records(table); len(left) != 20*(i+1) {
+				t.Fatalf("%d records left of %d", len(left), 20*(i+1))
+			}
+		}
+		if s := one.Stats(); s.Jobs[FromSlots] != 5 || s.Jobs[FromRuns] == 0 || s.Jobs[Keys] != 0 {
+			t.Errorf("stats %+v", s)
+		}
+		noTime = nil
+		time.Sleep(2 * time.Minute)
+		one.compactAll(t)
+		if left := w.records(table); len(left) != 2 {
+			t.Errorf("%d records left, want 2", len(left))
+		}
+	})
+}
+
+// What is damaged stays as it is and does not keep other partitions of its group waiting.
+func TestKeys_ADamagedPartitionKeepsNoOtherWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newKeyed(t)
+		j := w.openJournal()
+		f := faulty.New(w.bucket, faulty.None)
+		one := w.agent(j, f, soon())
+		bad := parts(w.create(topic.Config{"cleanup.policy": "compact"}, j), 1)[0]
+		for range 10 {
+			w.set(j, []string{"a=1", "b=2"}, bad)
+		}
+		w.checkpointed(t, one, one)
+		one.compactAll(t)
+		time.Sleep(2 * time.Minute)
+		if did, err := one.Compact(t.Context()); !did || err != nil { // from slots
+			t.Fatal(did, err)
+		}
+		key := w.state.Compaction(bad).Runs[0].Object.Key()
+		f.SetScript(func(c faulty.Call) faulty.Fault {
+			if c.Key == key {
+				return faulty.Fault{Before: objectstore.ErrNotFound}
+			}
+			return faulty.Fault{}
+		})
+		good := parts(w.create(topic.Config{"cleanup.policy": "compact"}, j), 1)[0]
+		for range 10 {
+			w.set(j, []string{"a=1", "b=2"}, good)
+		}
+		w.checkpointed(t, one, one)
+		for range 20 {
+			if _, err := one.Compact(t.Context()); err != nil && !errors.Is(err, objectstore.ErrNotFound) {
+				t.Fatal(err)
+			}
+			time.Sleep(20 * time.Second)
+		}
+		if left := w.records(good); len(left) != 2 {
+			t.Errorf("%d records left, want 2", len(left))
+		}
+		if left := w.records(bad); len(left) != 20 {
+			t.Errorf("%d records left of what is damaged, want 20", len(left))
+		}
+		if s := one.Stats(); s.JobsDamaged == 0 || s.JobsDamaged != s.JobsFailed {
+			t.Errorf("stats %+v", s)
+		}
+	})
 }

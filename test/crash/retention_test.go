@@ -40,7 +40,7 @@ func sendInTurn(t *testing.T, addr string, records int, topics ...string) {
 	for i := range records {
 		var some []*kgo.Record
 		for _, name := range topics {
-			some = append(some, &kgo.Record{Topic: name, Partition: int32(i % 2), Value: bytes.Repeat([]byte{byte(i)}, 1000)})
+			some = append(some, &kgo.Record{Topic: name, Partition: int32(i % 2), Key: []byte{byte(i)}, Value: bytes.Repeat([]byte{byte(i)}, 1000)})
 		}
 		if err := c.ProduceSync(ctx, some...).FirstErr(); err != nil {
 			t.Fatal(err)
