@@ -96,7 +96,7 @@ func TestContradiction_EndsTheJournal(t *testing.T) {
 			a.give(t, b.store.(*memory.Store), b, p)
 			now, _ := b.State().Owner(p)
 			f := b.following(a.Journal())
-			return b.readOpen(t.Context(), f, now, b.State().Assignments(p)[0], b.State().Next())
+			return b.readOpen(t.Context(), f, now, b.State().Next())
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

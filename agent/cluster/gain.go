@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/odradek/odradek/agent/cache"
 	"github.com/odradek/odradek/control"
@@ -18,6 +21,7 @@ import (
 )
 
 const (
+	gainJournals   = 8        // read at once for one partition
 	gainReads      = 64       // footers asked for at once, all partitions that are being gained together
 	gainAhead      = 16       // by one of them
 	gainCacheBytes = 16 << 20 // of footers: partitions that are gained together lie in the same slots
@@ -105,37 +109,72 @@ func (e *Engine) newest(a control.Assignment) bool {
 // reaches says whether all of a partition below an assignment's base is visible, and every log start that its owners
 // before have set. since is the number of a control state that has the assignment.
 func (e *Engine) reaches(a control.Assignment, since topic.Slot) bool {
-	if _, end := e.log.Bounds(a.Partition); end < a.Base {
-		return false
-	}
-	for _, before := range e.State().Assignments(a.Partition) {
-		if before.Epoch < a.Epoch && !e.told(a, before, since) {
-			return false
-		}
-	}
-	return true
+	_, end := e.log.Bounds(a.Partition)
+	return end >= a.Base && len(e.behind(a, since)) == 0
 }
 
-// told says whether the index in memory has the log starts of an epoch of a's partition that is over. They lie in its
-// journal's slots up to the RELEASE or the seal that ended it; at since, when a was assigned, these counted already.
-func (e *Engine) told(a, before control.Assignment, since topic.Slot) bool {
-	if start, _ := e.log.Bounds(a.Partition); before.End <= start || before.Journal == e.journal {
-		return true // an epoch's log starts do not lie behind its end, and an own slot is visible as soon as it counts
+// behind lists the journals that have to be read on before a partition can be owned: those that hold its records below the
+// base, and those that may hold a log start which is not known yet. Log starts lie in the slots of whoever owned the partition,
+// also under an epoch that wrote no record, which the control state has forgotten.
+//
+// A RELEASE repeats the log start, which its journal knew to be the newest: nothing before it matters. After a seal it
+// is every owner's before: where some of them are forgotten, every journal that may have been one of them is read.
+func (e *Engine) behind(a control.Assignment, since topic.Slot) []topic.JournalID {
+	start, end := e.log.Bounds(a.Partition)
+	var list []topic.JournalID
+	need := func(id topic.JournalID) {
+		if !slices.Contains(list, id) {
+			list = append(list, id)
+		}
 	}
-	f := e.following(before.Journal)
+	listed := topic.Epoch(0)
+	for _, before := range e.State().Assignments(a.Partition) {
+		if before.Epoch >= a.Epoch {
+			break
+		}
+		listed++
+		// An epoch's log starts do not lie behind its end.
+		if before.End > end || !a.Moved && before.End > start && !e.readWhole(before.Journal, since) {
+			need(before.Journal)
+		}
+	}
+	switch {
+	case start >= a.Base: // it cannot be higher
+	case a.Moved:
+		if !e.readPast(a.From, a.Released, since) {
+			need(a.From)
+		}
+	case listed < a.Epoch:
+		for _, id := range e.followedJournals() {
+			if !e.readWhole(id, since) {
+				need(id)
+			}
+		}
+	}
+	return list
+}
+
+// readWhole says whether the index in memory has all of a journal that counted in the control state that since numbers.
+func (e *Engine) readWhole(id topic.JournalID, since topic.Slot) bool {
+	if id == e.journal {
+		return true // an own slot is visible as soon as it counts
+	}
+	f := e.following(id)
 	if f == nil {
 		return true // mirrored to its seal
 	}
 	e.mirror.mu.Lock()
 	defer e.mirror.mu.Unlock()
-	switch {
-	case f.whole >= since:
+	return f.whole >= since
+}
+
+// readPast says whether the index in memory has a slot of a journal and all below it.
+func (e *Engine) readPast(id topic.JournalID, slot, since topic.Slot) bool {
+	if e.readWhole(id, since) {
 		return true
-	case f.over || !a.Moved || before.Epoch+1 != a.Epoch:
-		return false // where an older epoch was released is not known any more
-	default:
-		return f.next > a.Released
 	}
+	f := e.following(id)
+	return f == nil || e.mirror.next(f) > slot
 }
 
 func (e *Engine) gain(ctx context.Context, a control.Assignment, since topic.Slot) (Taken, error) {
@@ -155,21 +194,22 @@ func (e *Engine) reach(ctx context.Context, a control.Assignment, since topic.Sl
 	sync, cancel := context.WithTimeout(ctx, gainSync)
 	_ = e.SyncIndex(sync, time.Now()) // with Redis away the bucket has it all
 	cancel()
-	for _, before := range e.State().Assignments(a.Partition) {
-		_, end := e.log.Bounds(a.Partition)
-		if before.End == control.EndOpen || before.Journal == e.journal || before.End <= end && e.told(a, before, since) {
-			continue // an own slot is visible as soon as it counts
-		}
-		f := e.following(before.Journal)
+	g, reading := errgroup.WithContext(ctx)
+	g.SetLimit(gainJournals)
+	for _, id := range e.behind(a, since) {
+		f := e.following(id)
 		if f == nil {
-			continue
+			continue // own, or mirrored to its seal: what is missing is on its way
 		}
-		if err := e.readSealed(ctx, f); err != nil {
-			return err
-		}
-		if err := e.readOpen(ctx, f, a, before, since); err != nil {
-			return err
-		}
+		g.Go(func() error {
+			if err := e.readSealed(reading, f); err != nil {
+				return err
+			}
+			return e.readOpen(reading, f, a, since)
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
 	}
 	if !e.reaches(a, since) {
 		_, end := e.log.Bounds(a.Partition)
@@ -178,19 +218,18 @@ func (e *Engine) reach(ctx context.Context, a control.Assignment, since topic.Sl
 	return nil
 }
 
-// readOpen reads the footers of a journal that goes on and had an epoch of a's partition before: every slot that is there
-// without a hole below it counts (I2). One reading serves all that are being gained. Of what they hold only this agent's partitions become visible: the others follow
-// the index in Redis, so that no high watermark goes back from one agent to the next (I7).
-func (e *Engine) readOpen(ctx context.Context, f *followed, a, before control.Assignment, since topic.Slot) error {
+// readOpen reads the footers of a journal that goes on and has what a's partition needs: every slot that is there without a
+// hole below it counts (I2). One reading serves all that are being gained. Of what they hold only this agent's partitions
+// become visible: the others follow the index in Redis, so that no high watermark goes back from one agent to the next (I7).
+func (e *Engine) readOpen(ctx context.Context, f *followed, a control.Assignment, since topic.Slot) error {
 	if err := f.take(ctx); err != nil {
 		return err
 	}
 	defer f.give()
 	s := e.State()
 	j, ok := s.Journal(f.id)
-	_, visible := e.log.Bounds(a.Partition)
-	if !ok || j.Sealed || visible >= before.End && e.told(a, before, since) {
-		return nil // sealed meanwhile: the next try reads it to its seal
+	if !ok || j.Sealed || !slices.Contains(e.behind(a, since), f.id) {
+		return nil // sealed meanwhile, and the next try reads it to its seal; or somebody else's reading served
 	}
 	next, _, err := e.mirror.reached(f)
 	if err != nil {

@@ -98,6 +98,87 @@ func TestGained_LogStartsOfAllOwnersBefore(t *testing.T) {
 	}
 }
 
+// An epoch that wrote no record is forgotten by the control state, not so the log start that was set under it.
+func TestGained_LogStartsOfForgottenEpochs(t *testing.T) {
+	for name, pass := range map[string]func(t *testing.T, store *memory.Store, p topic.Partition, a, b, c, d *owner){
+		"given on, then taken over": func(t *testing.T, store *memory.Store, p topic.Partition, a, b, c, d *owner) {
+			a.give(t, store, b, p)
+			b.gains(t, p)
+			b.raise(t, store, p, 3)
+			b.give(t, store, c, p)
+			c.sealedBy(t, store, d)
+		},
+		"taken over twice": func(t *testing.T, store *memory.Store, p topic.Partition, a, b, c, d *owner) {
+			a.give(t, store, b, p)
+			b.gains(t, p)
+			b.raise(t, store, p, 3)
+			b.sealedBy(t, store, c)
+			c.sealedBy(t, store, d) // before c could own it
+		},
+		"given on twice": func(t *testing.T, store *memory.Store, p topic.Partition, a, b, c, d *owner) {
+			a.give(t, store, b, p)
+			b.gains(t, p)
+			b.raise(t, store, p, 3)
+			b.give(t, store, c, p)
+			c.gains(t, p)
+			c.give(t, store, d, p)
+		},
+		"given back before, then taken over": func(t *testing.T, store *memory.Store, p topic.Partition, a, b, c, d *owner) {
+			a.give(t, store, b, p)
+			b.gains(t, p)
+			b.raise(t, store, p, 3)
+			b.give(t, store, a, p)
+			a.gains(t, p)
+			a.give(t, store, c, p)
+			c.sealedBy(t, store, d)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			store, meta := memory.New(), embedded.Open()
+			var all []*owner
+			for range 4 {
+				all = append(all, join(t, store, meta))
+			}
+			for _, o := range all {
+				if err := o.CatchUp(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			a, d := all[0], all[3]
+			p := a.topicAt(t, "orders", 1)[0]
+			for range 5 {
+				a.write(t, store, p)
+			}
+			pass(t, store, p, a, all[1], all[2], d)
+			for _, epoch := range d.State().Assignments(p)[1:] {
+				if epoch.End != control.EndOpen {
+					t.Fatalf("epoch %d is listed", epoch.Epoch)
+				}
+			}
+			if err := d.readUpTo(t, a.Journal(), 5); err != nil { // all records, not the log start
+				t.Fatal(err)
+			}
+			if _, ok := d.Known(mustOwner(t, d, p)); ok && d.begins(p) != 3 {
+				t.Errorf("known, and begins at %d", d.begins(p))
+			}
+			d.gains(t, p)
+			if got := d.begins(p); got != 3 {
+				t.Errorf("begins at %d, want 3", got)
+			}
+		})
+	}
+}
+
+// readUpTo mirrors the slots of a journal below one.
+func (o *owner) readUpTo(t *testing.T, id topic.JournalID, slot topic.Slot) error {
+	t.Helper()
+	f := o.following(id)
+	if f == nil {
+		return nil
+	}
+	return o.mirrorFooters(t.Context(), f, o.mirror.next(f), slot)
+}
+
 // A boot folds log starts in, those of a journal before the extents of another that they lie behind included.
 func TestBoot_LogStartsComeBeforeWhatTheyLieBehind(t *testing.T) {
 	store, meta := memory.New(), embedded.Open()

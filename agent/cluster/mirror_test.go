@@ -87,6 +87,9 @@ func (o *owner) give(t *testing.T, store objectstore.Store, to *owner, ps ...top
 		f.Releases = append(f.Releases, segment.Release{
 			Partition: p, Epoch: a.Epoch, End: o.next[p], ProducerState: producersOf(p, o.next[p]).AppendSnapshot(nil),
 		})
+		if start := o.begins(p); start > 0 {
+			f.LogStarts = append(f.LogStarts, segment.LogStart{Partition: p, Start: start})
+		}
 		as = append(as, control.Assign{Partition: p, OldEpoch: a.Epoch, ToJournal: to.Journal(), Base: o.next[p], Released: o.slot})
 	}
 	o.count(t, store, f, nil)

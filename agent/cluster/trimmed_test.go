@@ -461,7 +461,7 @@ func TestGained_HoleBelowATrimNotReadYet(t *testing.T) {
 	a.age(t, store, map[topic.JournalID]topic.Slot{a.Journal(): a.slot})
 	now, _ := b.State().Owner(p)
 	f := b.following(a.Journal())
-	if err := b.readOpen(t.Context(), f, now, b.State().Assignments(p)[0], asked); !errors.Is(err, ErrTrimmed) {
+	if err := b.readOpen(t.Context(), f, now, asked); !errors.Is(err, ErrTrimmed) {
 		t.Errorf("read: %v", err)
 	}
 	if b.reaches(now, asked) {

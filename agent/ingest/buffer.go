@@ -93,7 +93,7 @@ func (b *buffer) fitsRelease(n int) bool {
 	if n > sharedReleaseBytes {
 		return b.empty()
 	}
-	return b.released+n <= sharedReleaseBytes && len(b.releases) < maxExtents
+	return b.released+n <= sharedReleaseBytes && len(b.releases)+len(b.starts) < maxExtents // each may bring a log start
 }
 
 // Result is what an acked batch got.

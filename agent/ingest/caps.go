@@ -21,7 +21,7 @@ const (
 const (
 	sharedReleaseBytes = 4 << 20
 	maxReleaseBytes    = 12 << 20 // of one: with a summary it lies below segment.MaxFooter
-	releaseBytes       = 48       // of one in a footer, its producers aside, at most
+	releaseBytes       = 72       // of one in a footer with its log start, its producers aside, at most
 )
 
 const (

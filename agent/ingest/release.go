@@ -96,6 +96,10 @@ func (j *Journal) enter(r *release) {
 	b := j.open
 	b.releases = append(b.releases, r)
 	b.released += size
+	if s := j.partitions[r.Partition]; s.raised > 0 {
+		// The slot repeats the log start: the owners to come need to know none of the slots before it (M1).
+		b.setStart(segment.LogStart{Partition: r.Partition, Start: s.raised})
+	}
 	b.urgent, b.lazy = true, false // T3: it overdraws the budget
 	if size > sharedReleaseBytes {
 		j.close() // a footer of this size leaves no room for a full buffer

@@ -85,6 +85,36 @@ func TestRelease_FollowsAllThatWasAdmitted(t *testing.T) {
 	})
 }
 
+// The slot of a RELEASE repeats the log start, also one that is still on its way in a slot before it: the owners to come read
+// nothing else for it.
+func TestRelease_RepeatsTheLogStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := start(t, setup{
+			own:    []Ownership{{Partition: orders, Epoch: 3, Base: 100, Start: 40}, {Partition: payments}},
+			script: faulty.Latency(objectstore.KindCreate, time.Second),
+		})
+		release := func(p topic.Partition) []segment.LogStart {
+			released, err := b.Release(t.Context(), []topic.Partition{p})
+			if err != nil || len(released) != 1 {
+				t.Fatalf("released %v, %v", released, err)
+			}
+			return b.startsIn()[released[0].Slot]
+		}
+		go b.raiseTo(t, orders, 60)
+		time.Sleep(500 * time.Millisecond) // its slot is in flight
+		if said, want := release(orders), []segment.LogStart{{Partition: orders, Start: 60}}; !slices.Equal(said, want) {
+			t.Errorf("the slot of the RELEASE says %v, want %v", said, want)
+		}
+		if said := release(payments); said != nil {
+			t.Errorf("where nothing was deleted it says %v", said)
+		}
+		b.Own(Ownership{Partition: orders, Epoch: 5, Base: 100, Start: 60})
+		if said, want := release(orders), []segment.LogStart{{Partition: orders, Start: 60}}; !slices.Equal(said, want) {
+			t.Errorf("the slot of an owner that raised nothing says %v, want %v", said, want)
+		}
+	})
+}
+
 func TestRelease_NothingIsAdmittedAfterIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := start(t, setup{window: 1})

@@ -79,16 +79,22 @@ func (j *Journal) raise(to []segment.LogStart) ([]Raised, []*buffer) {
 
 // enterStart puts a log start into the open buffer, where it takes the place of a lower one. The lock is held.
 func (j *Journal) enterStart(now time.Time, l segment.LogStart, s *partition) {
-	if _, known := j.open.starts[l.Partition]; !known && len(j.open.starts) >= maxExtents {
+	if _, known := j.open.starts[l.Partition]; !known && len(j.open.starts)+len(j.open.releases) >= maxExtents {
 		j.close()
 	}
 	b := j.open
 	b.enter(now)
+	b.setStart(l)
+	b.lazy = false
+	s.raised, s.raising = l.Start, b
+}
+
+// setStart puts a log start into the buffer's footer, where it takes the place of a lower one.
+func (b *buffer) setStart(l segment.LogStart) {
 	if b.starts == nil {
 		b.starts = make(map[topic.Partition]topic.Offset)
 	}
-	b.starts[l.Partition], b.lazy = l.Start, false
-	s.raised, s.raising = l.Start, b
+	b.starts[l.Partition] = l.Start
 }
 
 // logStarts lists the log starts of a buffer as its footer does.
