@@ -346,6 +346,7 @@ func (r *keyRound) write(w *segment.ObjectWriter, stretch int) (part control.Man
 		return part, false, err
 	}
 	w.Cleaned(min(r.stats.Cleaned, g.to))
+	w.Erased(min(erasedFrom(runs), uint64(g.to-base)))
 	r.out = w.Append
 	if err := r.filterFrom(r.source(runs), max(r.Start, base)); err != nil {
 		return part, false, err

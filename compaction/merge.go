@@ -130,8 +130,17 @@ func (c *Compactor) mergeRun(ctx context.Context, w *segment.ObjectWriter, objec
 	if cleaned := cleanedTo(p.runs); cleaned > w.Base() { // of neighbours, the ones that were cleaned come first
 		w.Cleaned(cleaned)
 	}
+	w.Erased(min(erasedFrom(p.runs), uint64(p.to-w.Base())))
 	run, err := w.End(p.to)
 	return &run, err
+}
+
+// erasedFrom gives how many records were erased from runs.
+func erasedFrom(runs []topic.Run) (n uint64) {
+	for _, r := range runs {
+		n += r.Erased
+	}
+	return n
 }
 
 // footerRead is what one GET of a compacted object's footer brings.

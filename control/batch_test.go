@@ -58,6 +58,14 @@ func cleanedO() Manifest {
 	return m
 }
 
+// erasedO has a run of which records were erased, and one that was cleaned by key, too.
+func erasedO() Manifest {
+	m := manifestO()
+	m.Parts[0].Run.Erased = 1300
+	m.Parts[1].Run.Level, m.Parts[1].Run.Cleaned, m.Parts[1].Run.Erased = 2, 1<<32, 1
+	return m
+}
+
 // goldens has one batch for each version of each record type. A file once committed never changes.
 var goldens = map[string][]Record{
 	"genesis.v1":        {Genesis{ClusterID: "MkU3OEVBNTcwNTJENDM2Qg", Format: 1}},
@@ -83,6 +91,7 @@ var goldens = map[string][]Record{
 		Checkpoint{Control: 1, ID: CheckpointID{1}}},
 	"manifest.v1":         {manifestO(), Manifest{Parts: []ManifestPart{{Partition: topic.Partition{Topic: topicT}, From: 5, To: 1 << 40, Replaces: []topic.Object{{ID: topic.ObjectID{1}}}}}}},
 	"manifest_cleaned.v1": {cleanedO()},
+	"manifest_erased.v1":  {erasedO()},
 	"sweep.v1":            {Sweep{Before: 4000}},
 	"verified.v1":         {Verified{Control: 5000, ID: checkpointC, By: journalB}},
 	"batch_of_three.v1": {Genesis{ClusterID: "c", Format: 1}, JournalOpen{ID: journalA, K: 4, Format: 1},

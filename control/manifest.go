@@ -48,6 +48,9 @@ func (r Manifest) String() string {
 			if p.Run.Cleaned > 0 {
 				fmt.Fprintf(&b, " cleaned up to %d", p.Run.Cleaned)
 			}
+			if p.Run.Erased > 0 {
+				fmt.Fprintf(&b, " with %d erased", p.Run.Erased)
+			}
 		} else {
 			b.WriteString(" gone")
 		}

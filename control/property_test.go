@@ -195,6 +195,8 @@ func (d dice) manifest(s *State) Manifest {
 					Length: d.Uint32N(100), Table: d.Uint32N(20), CRC32C: d.Uint32(), RawLength: d.Uint64N(1000), MaxTimestamp: d.Int64N(9) - 1}
 				if crc := topic.Offset(part.Run.CRC32C); crc%2 == 0 {
 					part.Run.Cleaned = part.Run.Next - crc%(part.Run.Next-part.Run.Base)
+				} else if crc%3 == 0 {
+					part.Run.Erased = uint64(1 + crc%(part.Run.Next-part.Run.Base))
 				}
 				position += uint32(part.Run.Size())
 			}

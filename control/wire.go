@@ -29,16 +29,27 @@ func (w *writer) object(o topic.Object) {
 	w.id(o.ID)
 }
 
-// cleanedRun is set in the level of a run that key compaction was at.
-const cleanedRun = topic.MaxLevel + 1
+// What is set in the level of a run that key compaction was at, and of one that records were erased from.
+const (
+	cleanedRun = 2 * (topic.MaxLevel + 1)
+	erasedRun  = topic.MaxLevel + 1
+)
 
 // run writes what a manifest and a snapshot say alike of a run; before is the one written before it.
 func (w *writer) run(r, before topic.Run) {
+	level := uint64(r.Level)
 	if r.Cleaned > 0 {
-		w.uint(uint64(r.Level) | cleanedRun)
+		level |= cleanedRun
+	}
+	if r.Erased > 0 {
+		level |= erasedRun
+	}
+	w.uint(level)
+	if r.Cleaned > 0 {
 		w.uint(uint64(r.Next - r.Cleaned))
-	} else {
-		w.uint(uint64(r.Level))
+	}
+	if r.Erased > 0 {
+		w.uint(r.Erased)
 	}
 	w.uint(uint64(r.Length))
 	w.uint(uint64(r.Table))
@@ -153,8 +164,13 @@ func (r *reader) object() topic.Object { return topic.Object{Planned: r.slot(), 
 // run reads what writer.run wrote behind a run's base and next. No run is of level 0.
 func (r *reader) run(run *topic.Run, before topic.Run) {
 	level := r.uint(math.MaxUint8)
-	if run.Level = uint8(level &^ cleanedRun); level&cleanedRun != 0 {
+	if run.Level = uint8(level &^ (cleanedRun | erasedRun)); level&cleanedRun != 0 {
 		run.Cleaned = run.Next - topic.Offset(r.uint(uint64(max(0, run.Next-run.Base-1))))
+	}
+	if level&erasedRun != 0 {
+		if run.Erased = r.uint(uint64(max(0, run.Next-run.Base))); run.Erased == 0 {
+			r.fail("run of which nothing was erased")
+		}
 	}
 	run.Length, run.Table = uint32(r.uint(math.MaxUint32)), uint32(r.uint(math.MaxUint32))
 	run.CRC32C, run.RawLength = r.crc(), r.uint(math.MaxUint64)

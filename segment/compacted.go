@@ -30,7 +30,7 @@ import (
 // to the blocks: whoever has the control state can verify any byte of the object without the footer. That is for who finds
 // an object that no manifest names, and for people.
 //
-// Batches of a run rise and need not be contiguous: key compaction leaves holes. The extents of a run do tile it; a hole
+// Batches of a run rise and need not be contiguous: key compaction and erasing leave holes. The extents of a run do tile it; a hole
 // belongs to the extent before it, or to the first.
 const (
 	// MaxObject is the most that a compacted object has. Positions in it are 32 bits.
@@ -119,6 +119,13 @@ func (w *ObjectWriter) Cleaned(below topic.Offset) {
 	}
 }
 
+// Erased says how many records of the open run's offsets were erased, now or before; End asks that it has so many offsets.
+func (w *ObjectWriter) Erased(records uint64) {
+	if w.open {
+		w.run.Erased = records
+	}
+}
+
 // Base is where the open run begins.
 func (w *ObjectWriter) Base() topic.Offset { return w.run.Base }
 
@@ -155,9 +162,10 @@ func (w *ObjectWriter) End(next topic.Offset) (topic.Run, error) {
 	if w.err != nil {
 		return topic.Run{}, w.err
 	}
-	if c := w.run.Cleaned; !w.open || next < w.next || next <= w.run.Base || c != 0 && (c <= w.run.Base || c > next) {
-		return topic.Run{}, w.fail(fmt.Errorf("%w: run of %s from %d cleaned up to %d, batches up to %d, ends at %d",
-			ErrInvalid, w.partition, w.run.Base, w.run.Cleaned, w.next, next))
+	if c := w.run.Cleaned; !w.open || next < w.next || next <= w.run.Base || c != 0 && (c <= w.run.Base || c > next) ||
+		w.run.Erased > uint64(next-w.run.Base) {
+		return topic.Run{}, w.fail(fmt.Errorf("%w: run of %s from %d cleaned up to %d, %d records erased, batches up to %d, ends at %d",
+			ErrInvalid, w.partition, w.run.Base, w.run.Cleaned, w.run.Erased, w.next, next))
 	}
 	if len(w.raw) > 0 {
 		if err := w.flush(next); err != nil {

@@ -21,12 +21,15 @@ import (
 //
 //	planned | id 16 bytes | topics: list of 16 bytes |
 //	runs: list of
-//	  topic's place in the list | index | level, 128 more if it was cleaned | base | next - base |
-//	  if it was cleaned: next - cleaned | length | table length, 0 = no extents |
+//	  topic's place in the list | index | level, 128 more if it was cleaned, 64 more if records were erased | base |
+//	  next - base | if it was cleaned: next - cleaned | if records were erased: how many | length | table length, 0 = no extents |
 //	  and unless there are none: CRC32C uint32 of the table | raw length | max timestamp, signed
 
-// cleanedRun is set in the level of a run that key compaction was at.
-const cleanedRun = topic.MaxLevel + 1
+// What is set in the level of a run that key compaction was at, and of one that records were erased from.
+const (
+	cleanedRun = 2 * (topic.MaxLevel + 1)
+	erasedRun  = topic.MaxLevel + 1
+)
 
 // Least sizes of list elements, as in a segment's footer.
 const (
@@ -136,11 +139,17 @@ func appendObjectFooter(b []byte, f *ObjectFooter) []byte {
 		if r.Cleaned > 0 {
 			level |= cleanedRun
 		}
+		if r.Erased > 0 {
+			level |= erasedRun
+		}
 		w.number(level)
 		w.number(uint64(r.Base))
 		w.number(uint64(r.Next - r.Base))
 		if r.Cleaned > 0 {
 			w.number(uint64(r.Next - r.Cleaned))
+		}
+		if r.Erased > 0 {
+			w.number(r.Erased)
 		}
 		w.number(uint64(r.Length))
 		w.number(uint64(r.Table))
@@ -207,11 +216,16 @@ func (r *footerReader) objectFooter() ObjectFooter {
 func (r *footerReader) run(o topic.Object, position uint64) topic.Run {
 	run := topic.Run{Object: o, Position: uint32(position), MaxTimestamp: -1}
 	level := r.number("run level", math.MaxUint8)
-	run.Level = uint8(level &^ cleanedRun)
+	run.Level = uint8(level &^ (cleanedRun | erasedRun))
 	run.Base = r.offset("run base")
 	run.Next = r.behind("run next", run.Base)
 	if level&cleanedRun != 0 {
 		run.Cleaned = run.Next - topic.Offset(r.number("run cleaned", uint64(max(0, run.Next-run.Base-1))))
+	}
+	if level&erasedRun != 0 {
+		if run.Erased = r.number("run erased", uint64(max(0, run.Next-run.Base))); run.Erased == 0 {
+			r.fail("run erased")
+		}
 	}
 	run.Length = uint32(r.number("run length", MaxObject-position))
 	run.Table = uint32(r.number("run table", MaxObject-position-uint64(run.Length)))

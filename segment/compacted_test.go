@@ -35,6 +35,14 @@ func (r kept) cleaned() topic.Offset {
 	return r.next - 1
 }
 
+// erased is how many records of the run were erased: of those above level 1 some were.
+func (r kept) erased() uint64 {
+	if r.level == 1 {
+		return 0
+	}
+	return uint64(r.next - r.base)
+}
+
 // thinned is a batch that key compaction took records from: of n offsets it has kept records.
 func thinned(epoch topic.Epoch, base topic.Offset, n, keptRecords int) []byte {
 	b := batchOf(epoch, base, keptRecords, false)
@@ -77,6 +85,7 @@ func objectOf(t testing.TB, runs []kept, codec Codec) (object []byte, out []Part
 			clear(given) // it is the caller's again
 		}
 		w.Cleaned(r.cleaned())
+		w.Erased(r.erased())
 		run, err := w.End(r.next)
 		if err != nil {
 			t.Fatal(err)
@@ -144,7 +153,7 @@ func readRun(t *testing.T, object []byte, r PartitionRun, want kept) {
 	if len(extents) > 0 && next != want.next || newest != r.Run.MaxTimestamp || uint64(len(got)) != r.Run.RawLength {
 		t.Errorf("extents of %s end at %d, newest %d, %d bytes; the run says %s", want.p, next, newest, len(got), r.Run)
 	}
-	if r.Run.Base != want.base || r.Run.Next != want.next || r.Run.Level != want.level || r.Run.Cleaned != want.cleaned() || r.Run.Object != someObject {
+	if r.Run.Base != want.base || r.Run.Next != want.next || r.Run.Level != want.level || r.Run.Cleaned != want.cleaned() || r.Run.Erased != want.erased() || r.Run.Object != someObject {
 		t.Errorf("run %s, want [%d,%d) level %d cleaned up to %d", r.Run, want.base, want.next, want.level, want.cleaned())
 	}
 }
@@ -232,6 +241,11 @@ func TestObjectWriter_RefusesWhatIsNoRun(t *testing.T) {
 		},
 		"topic that falls": func(w *ObjectWriter) error {
 			return errors.Join(one(w, part(clicks, 1)), w.Begin(part(orders, 2), 9, 1))
+		},
+		"more erased than there were": func(w *ObjectWriter) error {
+			err := w.Begin(part(orders, 0), 0, 1)
+			w.Erased(10)
+			return errors.Join(err, second(w.End(9)))
 		},
 		"begin after close": func(w *ObjectWriter) error {
 			return errors.Join(one(w, part(orders, 1)), second(w.Close()), w.Begin(part(orders, 2), 9, 1))

@@ -66,7 +66,8 @@ type Run struct {
 	Object       Object
 	Base, Next   Offset // [Base, Next), not empty; key compaction may leave holes inside
 	Level        uint8  // 1: made from slots; 2: from runs, at rest; at most MaxLevel
-	Cleaned      Offset // records below were looked at by key compaction, and holes lie below only; 0: it never was here
+	Cleaned      Offset // records below were looked at by key compaction, which leaves holes below only; 0: it never was here
+	Erased       uint64 // records that were erased, wherever they lay: from Cleaned on at most so many are missing
 	Position     uint32 // of its first extent in the object
 	Length       uint32 // of all its extents as stored; 0: none is left
 	Table        uint32 // length of its table, which follows the extents
@@ -75,8 +76,8 @@ type Run struct {
 	MaxTimestamp int64  // the greatest of its records, ms since 1970; -1 if none has one
 }
 
-// MaxLevel is the highest level that a run may have: formats have 7 bits for it.
-const MaxLevel = 127
+// MaxLevel is the highest level that a run may have: formats have 6 bits for it.
+const MaxLevel = 63
 
 // Size tells how many bytes of the object are the run's.
 func (r Run) Size() int64 { return int64(r.Length) + int64(r.Table) }
@@ -85,6 +86,9 @@ func (r Run) String() string {
 	cleaned := ""
 	if r.Cleaned > 0 {
 		cleaned = fmt.Sprintf(" cleaned up to %d", r.Cleaned)
+	}
+	if r.Erased > 0 {
+		cleaned += fmt.Sprintf(" with %d erased", r.Erased)
 	}
 	return fmt.Sprintf("[%d,%d) level %d%s at [%d,%d) of %s", r.Base, r.Next, r.Level, cleaned, r.Position,
 		int64(r.Position)+r.Size(), r.Object)

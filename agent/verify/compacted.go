@@ -232,7 +232,8 @@ type runRead struct {
 	at    topic.Offset
 	last  topic.Offset // where the last extent began, -1 before the first
 	holes int64
-	dirty int64      // of these, where nothing may be missing
+	dirty int64      // of these, where nothing may be missing but what was erased
+	other uint64     // extents in slots that it holds otherwise
 	slots []replaced // extents in slots, from the one that is due
 	sum   uint64     // of its batches so far
 }
@@ -270,7 +271,8 @@ func (r *runRead) take(to *compactedRead, x segment.Extent, i recordbatch.Info) 
 	}
 }
 
-// hole counts records that are missing up to an offset. Key compaction takes none from where the run was cleaned to on.
+// hole counts records that are missing up to an offset. Key compaction takes none from where the run was cleaned to on: what
+// is missing there was erased.
 func (r *runRead) hole(to topic.Offset) {
 	r.holes += int64(to - r.at)
 	r.dirty += int64(max(0, to-max(r.at, r.Run.Cleaned)))
@@ -281,7 +283,7 @@ func (r *runRead) compare(to *compactedRead) {
 	x := r.slots[0]
 	if same := r.sum == x.sum; same {
 		to.same++
-	} else if !r.byKey {
+	} else if r.other++; !r.byKey && r.other > r.Run.Erased { // of each that changed a record was erased at least
 		to.problem("%s [%d,%d) is not what %s holds (I5)", r.Partition, x.base, x.next, x.key)
 	}
 	r.slots, r.sum = r.slots[1:], 0
@@ -293,10 +295,10 @@ func (r *runRead) end(to *compactedRead) {
 	}
 	r.hole(r.Run.Next)
 	switch {
-	case r.holes > 0 && !r.byKey:
-		to.problem("run %s of %s lacks %d records, and its topic never was to be compacted by key", r.Run, r.Partition, r.holes)
-	case r.dirty > 0:
-		to.problem("run %s of %s lacks %d records where it was not cleaned", r.Run, r.Partition, r.dirty)
+	case r.holes > int64(r.Run.Erased) && !r.byKey:
+		to.problem("run %s of %s lacks %d records, of which %d were erased, and its topic never was to be compacted by key", r.Run, r.Partition, r.holes, r.Run.Erased)
+	case r.dirty > int64(r.Run.Erased):
+		to.problem("run %s of %s lacks %d records where it was not cleaned, of which %d were erased", r.Run, r.Partition, r.dirty, r.Run.Erased)
 	}
 	to.holes += r.holes
 }

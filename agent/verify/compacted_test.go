@@ -24,6 +24,7 @@ type part struct {
 	from, to  topic.Offset
 	base      topic.Offset // 0: from
 	cleaned   topic.Offset // 0: it was not
+	erased    uint64       // records
 	replaces  []topic.Object
 	batches   [][]byte
 }
@@ -41,6 +42,7 @@ func (f *forge) compact(level uint8, parts ...part) control.Manifest {
 			f.must(w.Append(batch))
 		}
 		w.Cleaned(p.cleaned)
+		w.Erased(p.erased)
 		run, err := w.End(p.to)
 		f.must(err)
 		m.Parts = append(m.Parts, control.ManifestPart{Partition: p.partition, From: p.from, To: p.to, Replaces: p.replaces, Run: &run})
@@ -367,6 +369,32 @@ func TestRun_RecordsMissOnlyWhereTheyAreCompactedByKey(t *testing.T) {
 	m = f.compact(1, part{partition: o0, to: 30, cleaned: 23, batches: slices.Delete(firstOf0(), 2, 3)})
 	f.holds(m)
 	wantFinding(t, f.verify(Options{}), m.Output.Key(), "lacks 2 records where it was not cleaned")
+}
+
+func TestRun_OfErasedRecordsAtMostSoManyMiss(t *testing.T) {
+	f := whole(t)
+	f.holds(f.compact(1, part{partition: o0, to: 30, erased: 5, batches: slices.Delete(firstOf0(), 2, 3)}))
+	f.clean()
+	if r := f.verify(Options{}); r.Compacted.Holes != 5 {
+		t.Errorf("%+v", r.Compacted)
+	}
+	f = whole(t)
+	m := f.compact(1, part{partition: o0, to: 30, erased: 4, batches: slices.Delete(firstOf0(), 2, 3)})
+	f.holds(m)
+	wantFinding(t, f.verify(Options{}), m.Output.Key(), "lacks 5 records, of which 4 were erased")
+	f = whole(t)
+	f.control(control.TopicConfig{Topic: orders, Set: topic.Config{"cleanup.policy": "compact"}})
+	m = f.compact(1, part{partition: o0, to: 30, cleaned: 21, erased: 3, batches: slices.Delete(firstOf0(), 2, 3)})
+	f.holds(m)
+	wantFinding(t, f.verify(Options{}), m.Output.Key(), "lacks 4 records where it was not cleaned, of which 3 were erased")
+	f = whole(t)
+	other := firstOf0()
+	for i := range 2 {
+		other[i] = batch(topic.Offset(10*i), 10, 0, producer(11))
+	}
+	m = f.compact(1, part{partition: o0, to: 30, erased: 1, batches: other})
+	f.holds(m)
+	wantFinding(t, f.verify(Options{}), m.Output.Key(), "[10,20)", key(first, 1), "I5")
 }
 
 // I3 holds in runs as well.
