@@ -17,6 +17,7 @@ import (
 	"github.com/odradek/odradek/test/model/replay"
 	"github.com/odradek/odradek/test/model/runs"
 	"github.com/odradek/odradek/test/model/slots"
+	"github.com/odradek/odradek/test/model/starts"
 	"github.com/odradek/odradek/test/model/trim"
 )
 
@@ -24,7 +25,7 @@ import (
 func models(size explore.Size) []explore.Case {
 	var cases []explore.Case
 	for _, list := range []func(explore.Size) []explore.Case{
-		slots.Cases, moves.Cases, eras.Cases, mirror.Cases, replay.Cases, trim.Cases, runs.Cases, fork.Cases,
+		slots.Cases, moves.Cases, eras.Cases, mirror.Cases, replay.Cases, trim.Cases, runs.Cases, fork.Cases, starts.Cases,
 	} {
 		cases = append(cases, list(size)...)
 	}
