@@ -63,9 +63,9 @@ type Control interface {
 //
 // All PUTs of a body carry the signature of the first one, so that the store itself refuses what comes much later than it
 // was decided on, from a machine that slept, say. It is signed anew only after the control log was read to its end,
-// without c never, and while c is stale nothing is sent at all (O3).
-func land(ctx context.Context, store objectstore.Store, key string, f Frozen, h hedger, c Control) error {
-	wait, failed := firstRetry, false
+// without c never, and while c is stale nothing is sent at all (O3). What o says of the store shortens the pauses.
+func land(ctx context.Context, store objectstore.Store, key string, f Frozen, h hedger, o *outage, c Control) error {
+	wait := firstRetry
 	var told time.Time
 	for signed := time.Now().Round(0); ; { // by the wall clock, which goes on while a machine sleeps
 		age := time.Now().Round(0).Sub(signed)
@@ -80,7 +80,7 @@ func land(ctx context.Context, store objectstore.Store, key string, f Frozen, h 
 			}
 		}
 		if err == nil {
-			err = attempt(objectstore.WithSigningTime(ctx, signed), store, key, f, h, failed)
+			err = attempt(objectstore.WithSigningTime(ctx, signed), store, key, f, h, o)
 		}
 		if errors.Is(err, objectstore.ErrExists) {
 			err = compare(ctx, store, key, f.Digest)
@@ -98,25 +98,29 @@ func land(ctx context.Context, store objectstore.Store, key string, f Frozen, h 
 			slog.WarnContext(ctx, "slot not stored yet, sending the same bytes again", "key", key, "error", err)
 			told = time.Now()
 		}
-		if err := sleep(ctx, wait/2+rand.N(wait)); err != nil {
+		if err := pause(ctx, wait/2+rand.N(wait), o.ended()); err != nil {
 			return fmt.Errorf("create %s: %w", key, err)
 		}
-		wait, failed = min(2*wait, lastRetry), true
+		wait = min(2*wait, lastRetry)
 	}
 }
 
 // attempt sends one PUT, and a second one beside it when the first is late and the budget allows it, or so late that it
 // may be lost: everything behind the slot waits for it. While it is overdue the key is looked at, and when the store
-// answers again that did not, the body is sent once more: what went out before may hang for long. It returns the first
-// decisive answer, or an error when all were sent in vain, and waits for every call it made before it returns. failed says
-// that an attempt before this one was in vain.
-func attempt(ctx context.Context, store objectstore.Store, key string, f Frozen, h hedger, failed bool) error {
+// answers again that did not, be it another upload's request, the body is sent once more: what went out before may hang for
+// long. It returns the first decisive answer, or an error when all were sent in vain, and waits for every call it made
+// before it returns.
+func attempt(ctx context.Context, store objectstore.Store, key string, f Frozen, h hedger, o *outage) error {
 	transfer := time.Duration(f.Body.Size) * time.Second / slowestLink
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout+transfer)
 	var looking sync.WaitGroup
 	defer func() { cancel(); looking.Wait() }()
-	sightings := make(chan sighting)
-	looking.Go(func() { look(ctx, store, key, failed, sightings) })
+	there, back := make(chan struct{}), o.ended()
+	looking.Go(func() {
+		if look(ctx, store, key, o) {
+			close(there)
+		}
+	})
 	answers, sent, hedged := make(chan error, mostAtOnce), time.Now(), false
 	put := func() { answers <- store.Create(ctx, key, f.Body) }
 	go put()
@@ -145,12 +149,14 @@ func attempt(ctx context.Context, store objectstore.Store, key string, f Frozen,
 			if !decided && !hedged {
 				again()
 			}
-		case seen := <-sightings:
-			switch {
-			case decided:
-			case seen == keyIsThere:
+		case <-there:
+			there = nil
+			if !decided { // the answer to a PUT was lost
 				decide(fmt.Errorf("%s was seen: %w", key, objectstore.ErrExists))
-			case running < mostAtOnce:
+			}
+		case <-back:
+			back = o.ended()
+			if !decided && running < mostAtOnce && time.Since(sent) >= overdue {
 				again()
 			}
 		case err := <-answers:
@@ -161,10 +167,13 @@ func attempt(ctx context.Context, store objectstore.Store, key string, f Frozen,
 				if !hedged {
 					h.Note(time.Since(sent))
 				}
+				o.answers()
 				decide(nil)
 			case errors.Is(err, objectstore.ErrExists):
+				o.answers()
 				decide(err)
 			default:
+				o.failed(sent)
 				result = err
 			}
 		}
@@ -172,38 +181,25 @@ func attempt(ctx context.Context, store objectstore.Store, key string, f Frozen,
 	return result
 }
 
-// sighting is what a look at an overdue key found out.
-type sighting int
-
-const (
-	keyIsThere  sighting = iota + 1 // the answer to a PUT was lost
-	storeIsBack                     // it answers, and did not at the look before
-)
-
-// look asks for the key until ctx ends, once it is overdue, and tells what it sees. away says that the store did not
-// answer before.
-func look(ctx context.Context, store objectstore.Store, key string, away bool, tell chan<- sighting) {
+// look asks for the key until ctx ends, once it is overdue, and says whether it was seen there. What it learns of the store
+// it tells o.
+func look(ctx context.Context, store objectstore.Store, key string, o *outage) bool {
 	for wait := overdue; sleep(ctx, wait) == nil; wait = lookAgain {
 		limited, cancel := context.WithTimeout(ctx, lookPatience)
+		asked := time.Now()
 		_, err := store.Head(limited, key)
 		cancel()
-		var seen sighting
 		switch {
 		case err == nil:
-			seen = keyIsThere
-		case !errors.Is(err, objectstore.ErrNotFound):
-			away = true
-			continue
-		case away:
-			away, seen = false, storeIsBack
-		default:
-			continue
-		}
-		select {
-		case tell <- seen:
-		case <-ctx.Done():
+			o.answers()
+			return true
+		case errors.Is(err, objectstore.ErrNotFound):
+			o.answers()
+		case ctx.Err() == nil:
+			o.failed(asked)
 		}
 	}
+	return false
 }
 
 // compare reads what key holds and says whether it is the body d names.
@@ -230,13 +226,18 @@ func compare(ctx context.Context, store objectstore.Store, key string, d Digest)
 	return fmt.Errorf("%s holds another's %s: %w", key, whole.Kind, ErrFenced)
 }
 
-func sleep(ctx context.Context, d time.Duration) error {
+func sleep(ctx context.Context, d time.Duration) error { return pause(ctx, d, nil) }
+
+// pause sleeps until something is closed at the latest.
+func pause(ctx context.Context, d time.Duration, until <-chan struct{}) error {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	case <-t.C:
+		return nil
+	case <-until:
 		return nil
 	}
 }

@@ -145,6 +145,81 @@ func TestLand_GoesOnSoonAfterAnOutage(t *testing.T) {
 	}
 }
 
+// Of many uploads, whose pauses and looks come at different times, the first that gets an answer wakes the others.
+func TestLand_TheFirstAnswerAfterAnOutageIsForAll(t *testing.T) {
+	const window = 16
+	for _, refused := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			began, outage := time.Now(), time.Minute
+			store := &swallowing{Store: memory.New(), until: began.Add(outage), refuses: refused}
+			w := NewWriter(store, testJournal, window)
+			ctx, cancel := context.WithCancel(t.Context())
+			over := make(chan error, 1)
+			var first, last time.Duration // when slots counted
+			go func() {
+				over <- w.Run(ctx, func(topic.Slot) {
+					if last = time.Since(began); first == 0 {
+						first = last
+					}
+				})
+			}()
+			for range window {
+				slot, err := w.Next(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				w.Land(slot, Freeze(Data, []byte("x")))
+				time.Sleep(300 * time.Millisecond)
+			}
+			if err := w.Drained(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			cancel()
+			<-over
+			if first < outage || last > outage+lastRetry/2 {
+				t.Errorf("refused %v: slots counted %v to %v after the outage", refused, first-outage, last-outage)
+			}
+		})
+	}
+}
+
+// A bucket that refuses every second request is not away: nobody's pause is cut short by another's success.
+func TestOutage_SomeFailuresAreNone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var o outage
+		o.answers()
+		ended := o.ended()
+		for range 100 {
+			time.Sleep(outageLeast / 3)
+			o.failed(time.Now())
+			time.Sleep(outageLeast / 3)
+			o.answers()
+		}
+		select {
+		case <-ended:
+			t.Error("an outage ended that never was")
+		default:
+		}
+		sent := time.Now()
+		time.Sleep(outageLeast)
+		o.failed(sent.Add(-time.Second)) // sent before the newest answer
+		o.answers()
+		select {
+		case <-ended:
+			t.Error("what failed was older than an answer")
+		default:
+		}
+		o.failed(time.Now().Add(time.Millisecond))
+		time.Sleep(outageLeast)
+		o.answers()
+		select {
+		case <-ended:
+		default:
+			t.Error("the end of an outage was not told")
+		}
+	})
+}
+
 // A PUT that takes its time while the bucket answers looks is sent no more than twice.
 func TestLand_SlowIsNotLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -171,19 +246,23 @@ func (s *deaf) Create(ctx context.Context, key string, body objectstore.Body) er
 	return err
 }
 
-// swallowing is a store that lets all calls hang that come before some time.
+// swallowing is a store that lets all calls hang that come before some time, or refuses them.
 type swallowing struct {
 	objectstore.Store
-	until time.Time
-	puts  atomic.Int32
+	until   time.Time
+	refuses bool
+	puts    atomic.Int32
 }
 
 func (s *swallowing) hang(ctx context.Context) error {
-	if time.Now().Before(s.until) {
-		<-ctx.Done()
-		return context.Cause(ctx)
+	if !time.Now().Before(s.until) {
+		return nil
 	}
-	return nil
+	if s.refuses {
+		return errors.New("connection refused")
+	}
+	<-ctx.Done()
+	return context.Cause(ctx)
 }
 
 func (s *swallowing) Create(ctx context.Context, key string, body objectstore.Body) error {

@@ -27,6 +27,7 @@ type Writer struct {
 	journal topic.JournalID
 	window  int // K: slots in flight at most (S2), as written in JOURNAL_OPEN
 	hedge   hedge
+	outage  outage  // what uploads tell each other of the store
 	control Control // nil: nobody else can be there
 	uploads chan upload
 
@@ -107,7 +108,7 @@ func (w *Writer) Run(ctx context.Context, counted func(end topic.Slot)) error {
 
 func (w *Writer) upload(ctx context.Context, u upload) outcome {
 	sent := time.Now()
-	err := land(ctx, w.store, JournalKey(w.journal, u.slot), u.body, &w.hedge, w.control)
+	err := land(ctx, w.store, JournalKey(w.journal, u.slot), u.body, &w.hedge, &w.outage, w.control)
 	return outcome{slot: u.slot, sent: sent, err: err}
 }
 
