@@ -70,7 +70,6 @@ func (p *simPool) check() {
 func (p *simPool) converge() (ends [simPartitions]topic.Offset, ok bool) {
 	why := ""
 	for deadline := time.Now().Add(simSettle); time.Now().Before(deadline); time.Sleep(250 * time.Millisecond) {
-		p.promoted() // an agent may have named a replica a moment before it was gone
 		if ends, why = p.agreed(); why == "" {
 			p.note("%d agents agree on the ends %v", len(p.living()), ends)
 			return ends, true
@@ -313,10 +312,10 @@ func (p *simPool) indexDiffers() string {
 			return fmt.Sprintf("journal %s has %d slots, %d in the index", j.ID, len(want), len(have))
 		}
 		want = want[gone:]
-		have, want = dropDeleted(state, have), dropDeleted(state, want) // the copy may have them still, or never had
 		for i := range want {
-			if have[i].Slot != want[i].Slot || !slices.EqualFunc(have[i].Extents, want[i].Extents, sameExtent) {
-				return fmt.Sprintf("slot %d of journal %s is %v, %v in the index", i, j.ID, want[i].Extents, have[i].Extents)
+			is, ought := kept(state, have[i].Extents), kept(state, want[i].Extents) // the copy may have those deleted still, or never had
+			if have[i].Slot != want[i].Slot || !slices.EqualFunc(is, ought, sameExtent) {
+				return fmt.Sprintf("slot %d of journal %s is %v, %v in the index", want[i].Slot, j.ID, ought, is)
 			}
 		}
 	}
@@ -338,13 +337,9 @@ func notAskedFor(s *control.State, j *control.Journal) topic.Slot {
 	return below
 }
 
-// dropDeleted leaves out the extents of topics that are deleted.
-func dropDeleted(s *control.State, segments []metadata.Segment) []metadata.Segment {
-	out := slices.Clone(segments)
-	for i := range out {
-		out[i].Extents = slices.DeleteFunc(slices.Clone(out[i].Extents), func(x segment.Extent) bool { return s.TopicDeleted(x.Partition.Topic) })
-	}
-	return out
+// kept leaves out the extents of topics that are deleted.
+func kept(s *control.State, extents []segment.Extent) []segment.Extent {
+	return slices.DeleteFunc(slices.Clone(extents), func(x segment.Extent) bool { return s.TopicDeleted(x.Partition.Topic) })
 }
 
 func sameExtent(a, b segment.Extent) bool {
@@ -352,13 +347,15 @@ func sameExtent(a, b segment.Extent) bool {
 		a.Position == b.Position && a.CRC32C == b.CRC32C
 }
 
-// slots reads the slots of a journal that count, those that were deleted too.
-func (p *simPool) slots(j topic.JournalID) ([]metadata.Segment, error) {
-	var out []metadata.Segment
-	for slot := topic.Slot(0); ; slot++ {
-		e, err := slotlog.Read(context.Background(), p.bucket.archive, slotlog.JournalKey(j, slot))
+// slots gives the slots of a journal that count, those that were deleted too. The slice is shared: the caller reads it only.
+func (p *simPool) slots(j topic.JournalID) ([]segment.SlotExtents, error) {
+	p.footers.mu.Lock()
+	defer p.footers.mu.Unlock()
+	for {
+		next := topic.Slot(len(p.footers.slots[j]))
+		e, err := slotlog.Read(context.Background(), p.bucket.archive, slotlog.JournalKey(j, next))
 		if errors.Is(err, slotlog.ErrHole) || err == nil && e.Kind == slotlog.Seal {
-			return out, nil
+			return p.footers.slots[j], nil
 		}
 		if err != nil {
 			return nil, err
@@ -367,60 +364,89 @@ func (p *simPool) slots(j topic.JournalID) ([]metadata.Segment, error) {
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, metadata.Segment{Journal: j, Slot: slot, Extents: f.Extents})
+		p.footers.slots[j] = append(p.footers.slots[j], f.Repeated())
 	}
 }
 
-// controlLog applies the control log from its beginning and counts what it says.
+// simFooters is what journals hold as far as it was read.
+type simFooters struct {
+	mu    sync.Mutex // guards slots
+	slots map[topic.JournalID][]segment.SlotExtents
+}
+
+// simControl is the control log as far as it was read.
+type simControl struct {
+	mu     sync.Mutex // guards all below
+	state  *control.State
+	counts map[string]int
+}
+
+func newSimControl() *simControl {
+	return &simControl{state: control.New(), counts: map[string]int{
+		"takeovers": 0, "moves": 0, "eras": 0, "void": 0, "eras from checkpoints": 0, "checkpoints": 0, "verified": 0, "manifests": 0, "trims": 0, "sweeps": 0,
+	}}
+}
+
+// controlLog applies the control log to its end and counts what it says.
 func (p *simPool) controlLog() (*control.State, map[string]int, error) {
-	state, counts := control.New(), map[string]int{"takeovers": 0, "moves": 0, "eras": 0, "void": 0, "eras from checkpoints": 0, "checkpoints": 0, "verified": 0, "manifests": 0, "trims": 0, "sweeps": 0}
+	c := p.control
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	for {
-		payload, err := slotlog.ReadControl(context.Background(), p.bucket, state.Next())
+		payload, err := slotlog.ReadControl(context.Background(), p.bucket, c.state.Next())
 		if errors.Is(err, slotlog.ErrHole) {
-			return state, counts, nil
+			return c.state, maps.Clone(c.counts), nil
 		}
 		if err != nil {
 			return nil, nil, err
 		}
-		records, err := control.Decode(payload)
-		if err != nil {
+		if err := c.apply(payload); err != nil {
 			return nil, nil, err
 		}
-		after, outcomes, err := state.Apply(state.Next(), records)
-		if err != nil {
-			return nil, nil, err
-		}
-		for i, r := range records {
-			if outcomes[i].Void {
-				counts["void"]++
-				continue
-			}
-			switch r := r.(type) {
-			case control.JournalSealed:
-				counts["takeovers"]++
-			case control.JournalOpen:
-				counts["takeovers"] += len(r.Predecessors)
-			case control.Assign:
-				counts["moves"]++
-			case control.Era:
-				counts["eras"]++
-				if r.Checkpoint > 0 {
-					counts["eras from checkpoints"]++
-				}
-			case control.Checkpoint:
-				counts["checkpoints"]++
-			case control.Verified:
-				counts["verified"]++
-			case control.Manifest:
-				counts["manifests"]++
-			case control.Trim:
-				counts["trims"]++
-			case control.Sweep:
-				counts["sweeps"]++
-			}
-		}
-		state = after
 	}
+}
+
+// apply takes the next number in. The lock is held.
+func (c *simControl) apply(payload []byte) error {
+	records, err := control.Decode(payload)
+	if err != nil {
+		return err
+	}
+	after, outcomes, err := c.state.Apply(c.state.Next(), records)
+	if err != nil {
+		return err
+	}
+	c.state = after
+	for i, r := range records {
+		if outcomes[i].Void {
+			c.counts["void"]++
+			continue
+		}
+		switch r := r.(type) {
+		case control.JournalSealed:
+			c.counts["takeovers"]++
+		case control.JournalOpen:
+			c.counts["takeovers"] += len(r.Predecessors)
+		case control.Assign:
+			c.counts["moves"]++
+		case control.Era:
+			c.counts["eras"]++
+			if r.Checkpoint > 0 {
+				c.counts["eras from checkpoints"]++
+			}
+		case control.Checkpoint:
+			c.counts["checkpoints"]++
+		case control.Verified:
+			c.counts["verified"]++
+		case control.Manifest:
+			c.counts["manifests"]++
+		case control.Trim:
+			c.counts["trims"]++
+		case control.Sweep:
+			c.counts["sweeps"]++
+		}
+	}
+	return nil
 }
 
 // counts is what a seed reached. It takes no lock but its own.

@@ -227,20 +227,11 @@ type simLog struct {
 func (p *simPool) wholeLog(s *control.State) (*simLog, error) {
 	l := &simLog{slots: make(map[topic.JournalID][]segment.SlotExtents)}
 	for j := range s.Journals() {
-		for slot := topic.Slot(0); ; slot++ {
-			e, err := slotlog.Read(context.Background(), p.bucket.archive, slotlog.JournalKey(j.ID, slot))
-			if errors.Is(err, slotlog.ErrHole) || err == nil && e.Kind == slotlog.Seal {
-				break
-			}
-			if err != nil {
-				return nil, err
-			}
-			f, err := segment.ReadFooter(e.Payload, int64(len(e.Payload)))
-			if err != nil {
-				return nil, err
-			}
-			l.slots[j.ID] = append(l.slots[j.ID], f.Repeated())
+		slots, err := p.slots(j.ID)
+		if err != nil {
+			return nil, err
 		}
+		l.slots[j.ID] = slots
 	}
 	return l, nil
 }

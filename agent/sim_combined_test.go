@@ -252,13 +252,17 @@ func (b *simBook) troubles(xs ...*simProcess) (end func()) {
 	}
 }
 
-// wentBack notes that the index copy goes back under the identity of now: no era follows, and what others show from it
-// may be less than before.
+// simUnseen is for how long, at most, owners wait in vain for slots of others when the index copy went back under the identity
+// of now (agent/cluster, behindMost). Who follows it may be behind TRIM by then, so that it begins anew.
+const simUnseen = 30 * time.Second
+
+// wentBack notes that the index copy goes back under the identity of now: no era follows before somebody has waited in vain,
+// and what others show from it may be less than before.
 func (b *simBook) wentBack() {
-	b.troubles()()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.unseen = true
+	b.trouble = append(b.trouble, simTrouble{from: time.Now(), to: time.Now().Add(simUnseen)})
 }
 
 // excused says whether something that ended less than a time before at may have made others think that x is dead.

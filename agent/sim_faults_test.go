@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/odradek/odradek/control"
@@ -279,17 +280,36 @@ func (p *simPool) promoted() {
 	if err != nil {
 		return
 	}
-	now := p.world.Snapshot()
 	eras := state.Eras()
-	for i, e := range eras {
-		id := embedded.Identity{RunID: e.RunID, ReplicationID: e.ReplicationID}
-		newest := eras[len(eras)-1]
-		if i < len(eras)-1 && id == now.Identity() && (newest.RunID != id.RunID || newest.ReplicationID != id.ReplicationID) {
-			p.note("the master is promoted again")
-			p.book.troubles()()
-			p.world.RollBack(now, embedded.Identity{RunID: id.RunID, ReplicationID: embedded.NewIdentity().ReplicationID})
-			return
+	if len(eras) == 0 {
+		return
+	}
+	runID, replicationID, _ := p.world.Main().Identity(context.Background())
+	named := func(e control.Era) bool { return e.RunID == runID && e.ReplicationID == replicationID }
+	if last := len(eras) - 1; !named(eras[last]) && slices.ContainsFunc(eras[:last], named) {
+		p.note("the master is promoted again")
+		p.book.troubles()()
+		p.world.RollBack(p.world.Snapshot(), embedded.Identity{RunID: runID, ReplicationID: embedded.NewIdentity().ReplicationID})
+	}
+}
+
+// tended promotes the master again, until the end is called, as often as it is left behind: an ERA that an agent wrote when it
+// saw a replica may come to count long after the replica is gone.
+func (p *simPool) tended() (end func()) {
+	ctx, stop := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for ctx.Err() == nil {
+			p.promoted()
+			select {
+			case <-ctx.Done():
+			case <-time.After(100 * time.Millisecond):
+			}
 		}
+	})
+	return func() {
+		stop()
+		wg.Wait()
 	}
 }
 

@@ -21,6 +21,7 @@ import (
 
 	"github.com/odradek/odradek/agent/cluster"
 	"github.com/odradek/odradek/metadata/faulty"
+	"github.com/odradek/odradek/segment"
 	"github.com/odradek/odradek/topic"
 )
 
@@ -137,6 +138,9 @@ type simPool struct {
 	plan   []*simFault
 	topic  topic.ID
 
+	control *simControl
+	footers *simFooters
+
 	ctx     context.Context // of clients
 	book    *simBook
 	hurried atomic.Bool // producers hurry: nothing goes wrong any more
@@ -153,7 +157,8 @@ type simPool struct {
 func newPool(t *testing.T, seed uint64, dir string) *simPool {
 	p := &simPool{
 		t: t, seed: seed, rand: rand.New(rand.NewPCG(seed, 11)), dir: dir, began: time.Now(), bucket: newSimBucket(),
-		world: faulty.NewWorld(), kinds: make(map[string]int),
+		world: faulty.NewWorld(), control: newSimControl(), footers: &simFooters{slots: make(map[topic.JournalID][]segment.SlotExtents)},
+		kinds: make(map[string]int),
 	}
 	p.lease = []time.Duration{time.Second, 2 * time.Second, 5 * time.Second}[p.rand.IntN(3)]
 	p.book = newBook(p)
@@ -214,9 +219,9 @@ func (p *simPool) live() {
 	}
 	faults.Wait()
 	p.calm()
+	defer p.tended()()
 	p.hurried.Store(true)
 	for deadline := time.Now().Add(simSettle); p.book.records() < simRecords && time.Now().Before(deadline); {
-		p.promoted() // an agent may have named a replica a moment before it was gone
 		time.Sleep(100 * time.Millisecond)
 	}
 	stop()
