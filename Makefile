@@ -5,7 +5,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 RUN     ?=
 FUZZTIME ?= 20s
 
-.PHONY: help deps run build test unit race suites clients lint fmt fuzz bench long docs clean chaos demo sim mutants model
+.PHONY: help deps run build test unit race suites terraform clients lint fmt fuzz bench long docs clean chaos demo sim mutants model
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -31,6 +31,9 @@ race: ## everything outside test/, with the race detector
 
 suites: ## whole agents, crashes, the project itself
 	@.ci/test suites
+
+terraform: ## the modules for AWS, without an account of AWS
+	@.ci/test terraform
 
 clients: ## Java, Python, Node, C and Go clients
 	@.ci/test clients
@@ -76,6 +79,7 @@ long: ## the tests in their long form: hours
 docs: build ## the pages that are written from the code
 	bin/odradek docs settings > docs/settings.md
 	bin/odradek docs metrics > docs/metrics.md
+	go run ./test/terraform/readme terraform/modules/*
 
 clean: ## removes what was built: bin, .cache; records in odradek-data stay
 	rm -rf bin .cache

@@ -90,6 +90,7 @@ func Run(ctx context.Context, s settings.Settings, banner io.Writer) error {
 		return err
 	}
 	defer stopOps()
+	defer a.printMetrics(ctx)()
 	closeDevices, err := a.openDevices(ctx)
 	switch {
 	case err != nil && ctx.Err() != nil:

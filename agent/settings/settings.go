@@ -71,6 +71,7 @@ type Compaction struct {
 type Log struct {
 	Level  slog.Level
 	Format string // text or json
+	EMF    bool   // metrics as lines among the log's
 }
 
 // Words that stand for no particular value.

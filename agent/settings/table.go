@@ -222,6 +222,12 @@ var table = []setting{
 	},
 	text("log-format", "FORMAT", "how it is logged: text or json",
 		func(s *Settings) *string { return &s.Log.Format }, oneOf("text", "json")),
+	{
+		name: "metrics-emf", argument: "BOOL",
+		help:  "print some metrics on standard output once a minute, as lines of which CloudWatch makes metrics (embedded metric format)",
+		parse: func(s *Settings, v string) (err error) { s.Log.EMF, err = parseBool(v); return err },
+		show:  func(s Settings) string { return strconv.FormatBool(s.Log.EMF) },
+	},
 }
 
 // text is the row of a string setting.
