@@ -13,7 +13,9 @@ const (
 	mostSweeps = 15 * time.Minute // between looks for garbage, however long its grace is
 	mostTrims  = time.Minute      // between trims of one journal
 	strayGrace = 24               // times the grace, until what was made and never used goes
-	largeHeap  = 1 << 30          // --memory from which on objects of level 2 get their full size: parts of 64 MiB are in memory
+	// stepsOfObject is how often each input of an object of level 2 is read, if all have the memory of a job together.
+	stepsOfObject = 2
+	largeHeap     = 1 << 30 // --memory from which on objects of level 2 get their full size: parts of 64 MiB are in memory
 )
 
 // compacting says when segments are compacted and garbage is deleted, by an agent's settings. What cfg says of that already
@@ -24,6 +26,7 @@ func compacting(cfg compaction.Config, set settings.Settings) compaction.Config 
 			Bytes: int64(set.Compaction.Size), Slots: set.Compaction.Slots, Interval: set.Compaction.Interval,
 			InputBytes: divide(set.Memory).merge,
 		}
+		cfg.Merge.ObjectBytes = stepsOfObject * cfg.Merge.InputBytes
 		if set.Memory < largeHeap {
 			cfg.Merge.ObjectBytes = int64(set.Memory) / 8
 			cfg.Merge.RestBytes = cfg.Merge.ObjectBytes / 4

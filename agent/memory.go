@@ -20,8 +20,8 @@ type shares struct {
 	merge   int64 // what one job of compaction takes out of slots
 }
 
-// mostMerge is the most that a job of compaction takes, however much memory there is.
-const mostMerge = 128 << 20
+// mostMerge is the most that a job of compaction takes, however much memory there is: what it makes is one PUT still.
+const mostMerge = 120 << 20
 
 // leastFrames has room for a request that brings a full batch for each of many partitions, as some clients send them.
 const leastFrames = 32 << 20

@@ -58,8 +58,12 @@ type MergeConfig struct {
 	Interval time.Duration // or so long after the last time, 10 minutes
 
 	InputBytes  int64         // stored bytes that one job takes out of slots; they are in memory; 128 MiB
-	Objects     int           // objects of level 1 of a group from which on they are merged; 8
-	ObjectBytes int64         // or their bytes, and what one object of level 2 is made of at most; 256 MiB
+	ReadBytes   int64         // what one GET of each of the objects that are merged is to bring; 2 MiB
+	Objects     int           // objects of level 1 of a group that gather until they are merged, 64; fewer where InputBytes has no ReadBytes for each
+	GatherBytes int64         // or their bytes; 8 GiB
+	Gather      time.Duration // or how long the oldest of at least LeastGather waits, as this process saw it; 24 hours
+	LeastGather int           // 8, or Objects if that is less
+	ObjectBytes int64         // what one object of level 2 is made of at most; 256 MiB
 	RestBytes   int64         // a run of so many bytes is not merged again; 64 MiB
 	Codec       segment.Codec // of records that were sent uncompressed; zstd
 }
@@ -104,7 +108,11 @@ func (c MergeConfig) withDefaults() MergeConfig {
 	orElse(&c.Slots, 256)
 	orElse(&c.Interval, 10*time.Minute)
 	orElse(&c.InputBytes, 128<<20)
-	orElse(&c.Objects, 8)
+	orElse(&c.ReadBytes, 2<<20)
+	orElse(&c.Objects, 64)
+	orElse(&c.GatherBytes, 8<<30)
+	orElse(&c.Gather, 24*time.Hour)
+	orElse(&c.LeastGather, min(8, c.Objects))
 	c.Bytes = min(c.Bytes, c.InputBytes) // more would be left over by each job, until the interval is over again
 	orElse(&c.ObjectBytes, 256<<20)
 	orElse(&c.RestBytes, 64<<20)
@@ -185,6 +193,8 @@ type Compactor struct {
 	groups  groups
 	trimmed map[topic.JournalID]time.Time // when last
 	resting map[topic.Partition]*pace     // that could not be cleaned by key
+
+	cleaning *keyWork // by key, that is under way; nil: none
 
 	timeless bool // people were told that no clocks agree
 	garbage  garbage

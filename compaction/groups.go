@@ -26,6 +26,13 @@ type group struct {
 	held     bool      // this agent did the last job: it goes on, wherever its place is
 	rested   time.Time // not before, after a job that failed
 	tries    int       // that failed
+
+	ends   uint64       // changes with what is swapped in of slots
+	idle   time.Time    // when that was seen first
+	turn   int          // of what it does: which is asked first
+	pass   pass         // of what gathered at level 1
+	oldest topic.Object // of that,
+	waits  time.Time    // since when
 }
 
 // errTold says that people were told already.
@@ -48,13 +55,14 @@ func (g *groups) look(s *control.State, now time.Time) {
 		return
 	}
 	g.state, g.quiet = s, time.Time{}
-	sums := make(map[topic.JournalID]uint64)
+	sums, ends := make(map[topic.JournalID]uint64), make(map[topic.JournalID]uint64)
 	for _, j := range s.OpenJournals() {
 		sums[j.ID] = 1
 	}
 	for p, c := range s.Compactions() {
 		if a, ok := s.Owner(p); ok {
 			sums[a.Journal] += uint64(c.End)*31 + uint64(c.Start)*7 + uint64(cleanedTo(c.Runs))*13 + uint64(len(c.Runs))
+			ends[a.Journal] += uint64(c.End)
 		}
 	}
 	if g.all == nil {
@@ -67,10 +75,13 @@ func (g *groups) look(s *control.State, now time.Time) {
 	}
 	for j, sum := range sums {
 		if have := g.all[j]; have == nil {
-			g.all[j] = &group{progress: sum, since: now}
+			g.all[j] = &group{progress: sum, since: now, ends: ends[j], idle: now}
 		} else if have.progress != sum {
 			have.progress, have.since = sum, now
 			have.held, have.done = have.done, false
+			if have.ends != ends[j] {
+				have.ends, have.idle = ends[j], now
+			}
 		}
 	}
 }
@@ -133,9 +144,12 @@ func (c *Compactor) Compact(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	if c.cleaning != nil && !owners[c.cleaning.owner] {
+		c.cleaning = nil // another agent does it
+	}
 	for _, j := range c.groups.inTurn(owners, now) {
 		g := c.groups.all[j]
-		did, err := c.compactGroup(ctx, s, v, j, now.Sub(g.since))
+		did, err := c.compactGroup(ctx, s, v, j, now)
 		if err == nil && !did {
 			continue
 		}
@@ -169,63 +183,123 @@ func (c *Compactor) progress() uint64 {
 	return sum
 }
 
-// compactGroup does a group's most urgent job. idle is for how long nothing of it was swapped in.
-func (c *Compactor) compactGroup(ctx context.Context, s *control.State, v *survey, owner topic.JournalID, idle time.Duration) (bool, error) {
-	began := time.Now()
-	done := func(kind Kind, in int64, m control.Manifest) {
-		c.merged.jobs[kind].Add(1)
-		slog.DebugContext(ctx, "compacted", "job", kind.String(), "group", owner.String(), "partitions", len(m.Parts), "read", in,
-			"written", m.Size, "took", time.Since(began))
+// compactGroup does a job of a group, or a slice of one. Its kinds take turns, so that none keeps the others waiting.
+func (c *Compactor) compactGroup(ctx context.Context, s *control.State, v *survey, owner topic.JournalID, now time.Time) (bool, error) {
+	w := groupWork{Compactor: c, state: s, survey: v, owner: owner, group: c.groups.all[owner], now: now}
+	turns := [...]func(context.Context) (bool, error){w.slots, w.drops, w.keys, w.runs}
+	for i := range turns {
+		at := (w.group.turn + i) % len(turns)
+		if did, err := turns[at](ctx); did || err != nil {
+			w.group.turn = at + 1
+			return did, err
+		}
 	}
-	sources := v.sources(s, owner)
-	if isDue(sources, idle, c.cfg.Merge) {
-		job := planSlots(sources, c.cfg.Merge.InputBytes)
-		m, err := c.mergeSlots(ctx, s, job)
-		if err == nil {
-			err = c.swap(ctx, m)
-		}
-		if err == nil {
-			done(FromSlots, job.bytes, m)
-		}
-		return true, err
+	return false, nil
+}
+
+// groupWork is a look at what there is to do for a group.
+type groupWork struct {
+	*Compactor
+	state  *control.State
+	survey *survey
+	owner  topic.JournalID
+	group  *group
+	now    time.Time
+	runsOf []held // of the group's partitions, but of those that are being cleaned by key; nil: not asked for yet
+}
+
+func (w *groupWork) tellDone(ctx context.Context, kind Kind, in int64, m control.Manifest) {
+	w.merged.jobs[kind].Add(1)
+	slog.DebugContext(ctx, "compacted", "job", kind.String(), "group", w.owner.String(), "partitions", len(m.Parts), "read", in,
+		"written", m.Size, "took", time.Since(w.now))
+}
+
+func (w *groupWork) held() []held {
+	if w.runsOf == nil {
+		w.runsOf = w.survey.heldBy(w.state, w.owner)
+		w.runsOf = slices.DeleteFunc(w.runsOf, func(h held) bool { return w.cleaning.cleans(h.partition) })
 	}
-	held := v.heldBy(s, owner)
-	if drops := planDrops(held); len(drops) > 0 {
-		var m control.Manifest
-		for _, g := range drops {
-			m.Parts = append(m.Parts, g.part(nil))
-		}
-		err := c.swap(ctx, m)
-		if err == nil {
-			done(Drop, 0, m)
-		}
-		return true, err
+	return w.runsOf
+}
+
+// slots makes extents into runs.
+func (w *groupWork) slots(ctx context.Context) (bool, error) {
+	sources := w.survey.sources(w.state, w.owner)
+	if !isDue(sources, w.now.Sub(w.group.idle), w.cfg.Merge) {
+		return false, nil
 	}
-	if job, now, ok := c.dueKeys(ctx, s, held); ok {
-		in, manifests, err := c.cleanKeys(ctx, job, now)
-		for i, m := range manifests {
-			done(Keys, in[i], m)
-		}
-		return true, err
+	job := planSlots(sources, w.memory())
+	m, err := w.mergeSlots(ctx, w.state, job)
+	if err == nil {
+		err = w.swap(ctx, m)
 	}
+	if err == nil {
+		w.tellDone(ctx, FromSlots, job.bytes, m)
+	}
+	return true, err
+}
+
+// drops takes runs away that lie below the log start.
+func (w *groupWork) drops(ctx context.Context) (bool, error) {
+	goals := planDrops(w.held())
+	if len(goals) == 0 {
+		return false, nil
+	}
+	var m control.Manifest
+	for _, g := range goals {
+		m.Parts = append(m.Parts, g.part(nil))
+	}
+	err := w.swap(ctx, m)
+	if err == nil {
+		w.tellDone(ctx, Drop, 0, m)
+	}
+	return true, err
+}
+
+// keys cleans partitions by key, one slice at a time. Groups take turns with whole jobs: one of them has its map in memory.
+func (w *groupWork) keys(ctx context.Context) (bool, error) {
+	if w.cleaning != nil && w.cleaning.owner != w.owner {
+		return false, nil
+	}
+	if w.cleaning == nil {
+		job, now, ok := w.dueKeys(ctx, w.state, w.held())
+		if !ok {
+			return false, nil
+		}
+		work, err := w.beginKeys(ctx, w.owner, job, now)
+		if err != nil {
+			return true, err
+		}
+		w.cleaning = work
+	}
+	m, in, more, err := w.cleanKeys(ctx, w.cleaning)
+	if m != nil {
+		w.tellDone(ctx, Keys, in, *m)
+	}
+	if !more {
+		w.cleaning = nil
+	}
+	return true, err
+}
+
+// runs merges what gathered at level 1, a range of partitions at a time, or writes an object anew of which little is left.
+func (w *groupWork) runs(ctx context.Context) (bool, error) {
 	kind := FromRuns
-	job, ok := planRuns(held, c.limits())
-	if !ok && wasteful(s, c.limits()) {
+	job, ok := w.gathered(w.group, w.held(), w.now).next(w.state, w.cleaning)
+	if !ok && wasteful(w.state, w.limits()) {
 		kind = Rewrite
-		job, ok = planRewrite(v.heldBy(s, topic.JournalID{}), s.Objects(), func(p topic.Partition) bool {
-			a, ok := s.Owner(p)
-			return ok && a.Journal == owner
-		}, c.limits())
+		all := slices.DeleteFunc(w.survey.heldBy(w.state, topic.JournalID{}), func(h held) bool { return w.cleaning.cleans(h.partition) })
+		job, ok = planRewrite(all, w.state.Objects(), func(p topic.Partition) bool {
+			a, ok := w.state.Owner(p)
+			return ok && a.Journal == w.owner
+		}, w.limits())
 	}
 	if !ok {
 		return false, nil
 	}
-	m, err := c.mergeRuns(ctx, s, job)
+	m, err := w.mergeOne(ctx, w.state, job)
 	if err == nil {
-		err = c.swap(ctx, m)
-	}
-	if err == nil {
-		done(kind, job.bytes, m)
+		w.tellDone(ctx, kind, job.bytes, m)
 	}
 	return true, err
 }
@@ -255,7 +329,10 @@ func isDue(sources []source, idle time.Duration, cfg MergeConfig) bool {
 
 func (c *Compactor) limits() limits {
 	m := c.cfg.Merge
-	return limits{object: m.ObjectBytes, rest: m.RestBytes, objects: m.Objects, waste: leastWaste}
+	room := max(int(m.InputBytes/m.ReadBytes), m.LeastGather)
+	return limits{
+		object: m.ObjectBytes, rest: m.RestBytes, gather: m.GatherBytes, objects: min(m.Objects, room), least: m.LeastGather, waste: leastWaste,
+	}
 }
 
 // leastWaste is how many bytes an object must give back to be written anew.

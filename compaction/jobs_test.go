@@ -301,42 +301,85 @@ func TestCompact_NotWithoutAnEra(t *testing.T) {
 	})
 }
 
-// What compaction costs: bytes written for each that was ingested, and requests for each GiB.
+// What compaction costs at 1/128 of the default sizes, with a thousand partitions in all slots and records that cannot be
+// packed: bytes written for each that was ingested, requests for each GiB at full size, and how many runs are left.
 func TestCompact_Amplification(t *testing.T) {
+	const scale, partitions = 128, 1000
 	w := newStored(t)
+	w.noise = true
 	j := w.openJournal()
 	m, err := meter.New(w.bucket, prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A thirty-second of the default: slots of 256 KiB, 2 MiB that are due, objects of 8 MiB; 32 partitions.
 	cfg := soon()
-	cfg.Merge = MergeConfig{Bytes: 2 << 20, Slots: 256, Interval: time.Hour, InputBytes: 4 << 20, Objects: 8, ObjectBytes: 8 << 20, RestBytes: 2 << 20}
+	cfg.Merge = MergeConfig{Interval: time.Hour, Slots: 1 << 20}.withDefaults()
+	for _, size := range []*int64{&cfg.Merge.Bytes, &cfg.Merge.InputBytes, &cfg.Merge.ReadBytes, &cfg.Merge.GatherBytes, &cfg.Merge.ObjectBytes, &cfg.Merge.RestBytes} {
+		*size /= scale
+	}
+	cfg.Merge.InputBytes, cfg.Merge.ObjectBytes = 120<<20/scale, 240<<20/scale // as an agent does it
 	a := w.agent(j, m, cfg)
-	all := parts(w.createTopic(journalsOf(j, 32)...), 32)
-	for range 16 {
-		for range 10 {
-			w.put(j, 8<<10, all...)
+	all := parts(w.createTopic(journalsOf(j, partitions)...), partitions)
+	sent := func() int64 { return m.Bytes(objectstore.KindCreate) + m.Bytes(objectstore.KindPart) }
+	asked := func() int64 { return m.AllRequests(objectstore.KindGet) + m.AllRequests(objectstore.KindGetRange) }
+	gets, bytes := int64(0), int64(0)
+	perGiB := func() float64 { return float64(runsOf(w.state)) * (1 << 30) / float64(w.written) / scale }
+	gathered := 0.0
+	for first := true; a.Stats().Jobs[FromRuns] == 0; first = false {
+		if !first {
+			gathered = max(gathered, perGiB())
+		}
+		for i := range 128 { // slots of 8 MiB at full size; eight jobs from one checkpoint to the next, as under load
+			from := i % 8 * partitions / 8
+			w.put(j, 400, all[from:from+partitions/8]...)
 		}
 		w.checkpointed(t, a, a)
+		g, b := asked(), sent()
 		a.compactAll(t)
+		gets, bytes = gets+asked()-g, bytes+sent()-b
 	}
-	gib := float64(w.written) / (1 << 30)
+	puts := int64(0)
+	for _, info := range everyObject(t, w) {
+		if puts += 2; info.Size*scale > 2*objectstore.PartSize { // it and its MANIFEST
+			puts += 1 + (info.Size*scale+objectstore.PartSize-1)/objectstore.PartSize
+		}
+	}
+	gib := float64(w.written) * scale / (1 << 30)
 	s := a.Stats()
-	amplification := float64(m.Bytes(objectstore.KindCreate)+m.Bytes(objectstore.KindPart)) / float64(w.written)
-	puts := float64(m.AllRequests(objectstore.KindCreate)+m.AllRequests(objectstore.KindPart)) / gib / 32
-	gets := float64(m.AllRequests(objectstore.KindGet)+m.AllRequests(objectstore.KindGetRange)) / gib / 32
-	t.Logf("%.1f MiB in slots, jobs %v: %.2f bytes written for each, %.0f PUTs and %.0f GETs for each GiB at full size", gib*1024, s.Jobs, amplification, puts, gets)
-	if s.Jobs[FromSlots] < 8 || s.Jobs[FromRuns] < 2 {
-		t.Errorf("jobs %v", s.Jobs)
+	amplification := float64(bytes) / float64(w.written)
+	dollars := float64(puts)/gib*0.005/1000 + float64(gets)/gib*0.0004/1000
+	t.Logf("%.2f GiB at full size, jobs %v: %.2f bytes written for each, %.0f PUTs and %.0f GETs for each GiB, $%.5f; %.0f runs per GiB, %.0f before they are merged",
+		gib, s.Jobs, amplification, float64(puts)/gib, float64(gets)/gib, dollars, perGiB(), gathered)
+	if amplification > 2.2 || dollars > 0.0005 {
+		t.Errorf("%.2f bytes written for each, $%.5f for each GiB", amplification, dollars)
 	}
-	if amplification > 2.2 {
-		t.Errorf("%.2f bytes written for each", amplification)
+	if s.Jobs[FromRuns] < 20 || perGiB() > 250 {
+		t.Errorf("jobs %v, %.0f runs per GiB", s.Jobs, perGiB())
 	}
-	if puts > 60 || gets > 400 {
-		t.Errorf("%.0f PUTs, %.0f GETs", puts, gets)
+	w.read(all[0])
+	w.read(all[partitions-1])
+}
+
+func runsOf(s *control.State) (n int) {
+	for _, c := range s.Compactions() {
+		n += len(c.Runs)
 	}
-	w.readAll()
+	return n
+}
+
+// everyObject gives all compacted objects there are.
+func everyObject(t *testing.T, w *stored) map[topic.Object]objectstore.Info {
+	t.Helper()
+	out := make(map[topic.Object]objectstore.Info)
+	err := w.bucket.List(t.Context(), topic.CompactedPrefix, func(info objectstore.Info) error {
+		o, err := topic.ParseObjectKey(info.Key)
+		out[o] = info
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
 }
 
 // A partition alone rests at once: it is written once more, not twice.
@@ -367,7 +410,7 @@ func TestLife_BytesComeBack(t *testing.T) {
 		w := newStored(t)
 		j := w.openJournal()
 		cfg := soon()
-		cfg.Merge.RestBytes, cfg.Merge.Objects = 1<<20, 2
+		cfg.Merge.RestBytes, cfg.Merge.Objects, cfg.Merge.ObjectBytes = 1<<20, 2, 8<<20
 		a := w.agent(j, w.bucket, cfg)
 		kept, gone := w.createTopic(j, j), w.createTopic(journalsOf(j, 6)...)
 		all := append(parts(kept, 2), parts(gone, 6)...)

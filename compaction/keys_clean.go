@@ -135,27 +135,45 @@ func eachBatch(in KeySource, from topic.Offset, fn func(b []byte, info recordbat
 
 // fill puts the keys of the dirty part into the map and sets stats.Cleaned.
 func (c *cleaner) fill(in KeySource) error {
+	c.beginFill()
+	_, err := c.fillFrom(in)
+	return err
+}
+
+// beginFill empties the map, before the first call of fillFrom.
+func (c *cleaner) beginFill() {
 	c.Map.Clear()
 	c.txns = newTransactions(c.KeyConfig.Aborted)
 	c.stats.Cleaned = c.Upto
-	err := eachBatch(in, c.Dirty, func(b []byte, info recordbatch.Info) (bool, error) {
-		if info.Next() > c.Upto || c.MinLag > 0 && info.MaxTimestamp > c.Now-c.MinLag {
-			c.stats.Cleaned = max(min(info.BaseOffset, c.Upto), c.Dirty)
-			return false, nil
-		}
-		c.stats.MapRecords += int64(info.Count)
-		c.stats.MapBytes += int64(info.Size)
-		if info.IsControl() {
-			_, err := c.marker(b, info)
-			return true, err
-		}
-		if c.txns.data(info) {
-			return true, nil
-		}
-		return c.fillBatch(b)
+}
+
+// fillFrom puts the keys of a source's dirty part into the map. Sources that follow one another in offset are one. more is
+// false once no later one is of use: stats.Cleaned says how far this round goes.
+func (c *cleaner) fillFrom(in KeySource) (more bool, err error) {
+	more = true
+	err = eachBatch(in, c.Dirty, func(b []byte, info recordbatch.Info) (bool, error) {
+		more, err = c.fillOne(b, info)
+		return more, err
 	})
 	c.stats.Keys = c.Map.Len()
-	return err
+	return more, err
+}
+
+func (c *cleaner) fillOne(b []byte, info recordbatch.Info) (more bool, err error) {
+	if info.Next() > c.Upto || c.MinLag > 0 && info.MaxTimestamp > c.Now-c.MinLag {
+		c.stats.Cleaned = max(min(info.BaseOffset, c.Upto), c.Dirty)
+		return false, nil
+	}
+	c.stats.MapRecords += int64(info.Count)
+	c.stats.MapBytes += int64(info.Size)
+	if info.IsControl() {
+		_, err := c.marker(b, info)
+		return true, err
+	}
+	if c.txns.data(info) {
+		return true, nil
+	}
+	return c.fillBatch(b)
 }
 
 // fillBatch puts the keys of a batch into the map. A batch that cannot be read is kept whole later, but no other record goes

@@ -168,63 +168,131 @@ func (j keyJob) mapBytes(most int64) int {
 	return int(min(most, (offsets+2)*keyEntrySize*10/9+keyEntrySize))
 }
 
-// cleanKeys does a job. A partition that fits into one object with others is swapped with them. One that does not is swapped
-// stretch by stretch from the front on, each into an object of its own. Whatever stops that in between, what was swapped is
-// right: a record that is gone has a newer one further on, and a tombstone that is gone has no record further in front.
-func (c *Compactor) cleanKeys(ctx context.Context, job keyJob, now int64) (in []int64, done []control.Manifest, _ error) {
+// keyWork is a job that is being done, slice by slice: other work of the same compactor comes in between. A slice reads as
+// much as an object of level 2 is made of; its map and readers stay in memory until the job is done.
+type keyWork struct {
+	owner   topic.JournalID
+	job     keyJob
+	now     int64
+	lasts   map[topic.Partition]producersAt
+	objects map[topic.Object]*objectReader
+	keys    *OffsetMap
+	rounds  []*keyRound // of job.parts
+	stretch int         // the next one to be written
+}
+
+// beginKeys takes up a job.
+func (c *Compactor) beginKeys(ctx context.Context, owner topic.JournalID, job keyJob, now int64) (*keyWork, error) {
 	lasts, err := c.lastsOf(ctx, job)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	objects := c.readersOf(job.runs(), c.cfg.Merge.InputBytes/keyReads)
-	keys := NewOffsetMap(job.mapBytes(c.cfg.Keys.MapBytes))
-	rounds := make([]*keyRound, len(job.parts))
-	for stretch, more := 0, true; more; stretch++ {
-		more = false
-		var parts []control.ManifestPart
-		s := c.log.State()
-		m, err := c.output(ctx, s, func(w *segment.ObjectWriter) error {
-			for i, p := range job.parts {
-				part, left, err := func() (control.ManifestPart, bool, error) {
-					if rounds[i] == nil {
-						last := lasts[p.log.Partition]
-						rounds[i] = c.newRound(ctx, p, last, objects, keys, now)
-						if err := rounds[i].begin(); err != nil {
-							return control.ManifestPart{}, false, err
-						}
-					}
-					return rounds[i].write(w, stretch)
-				}()
-				if err != nil {
-					c.rest(p.log.Partition, err)
-					return fmt.Errorf("clean %s by key: %w", p.log.Partition, err)
-				}
-				parts, more = append(parts, part), more || left
-			}
-			return nil
-		})
-		m.Parts = parts
-		if err = c.check(ctx, m, err); err == nil {
-			err = c.swap(ctx, m)
-		}
-		if err != nil {
-			return in, done, err
-		}
-		read := int64(0)
-		for i := range job.parts {
-			for _, r := range rounds[i].stretches[stretch] {
-				read += r.Size()
-			}
-		}
-		c.merged.read.Add(read)
-		in, done = append(in, read), append(done, m)
+	return &keyWork{
+		owner: owner, job: job, now: now, lasts: lasts, objects: c.readersOf(job.runs(), c.cfg.Merge.InputBytes/keyReads),
+		keys: NewOffsetMap(job.mapBytes(c.cfg.Keys.MapBytes)), rounds: make([]*keyRound, len(job.parts)),
+	}, nil
+}
+
+// cleans says whether a partition is being cleaned: its runs stay as they are until that is over.
+func (w *keyWork) cleans(p topic.Partition) bool {
+	return w != nil && slices.ContainsFunc(w.job.parts, func(k keyPart) bool { return k.log.Partition == p })
+}
+
+// round gives the round of a partition of the job.
+func (c *Compactor) round(ctx context.Context, w *keyWork, i int) *keyRound {
+	if w.rounds[i] == nil {
+		p := w.job.parts[i]
+		w.rounds[i] = c.newRound(p, w.lasts[p.log.Partition], w.objects, w.keys, w.now)
 	}
-	for i, p := range job.parts {
-		rounds[i].tell(ctx)
-		c.count(rounds[i].stats)
+	w.rounds[i].ctx = ctx
+	return w.rounds[i]
+}
+
+// cleanKeys does a slice of a job and says whether another follows. A partition that fits into one object with others is
+// swapped with them. One that does not is swapped stretch by stretch from the front on, each into an object of its own.
+// Whatever stops that in between, what was swapped is right: a record that is gone has a newer one further on, and a
+// tombstone that is gone has no record further in front. Nothing is written for a slice that only fills the map: m is nil.
+func (c *Compactor) cleanKeys(ctx context.Context, w *keyWork) (m *control.Manifest, in int64, more bool, err error) {
+	s := c.log.State()
+	if err := w.current(s); err != nil {
+		c.merged.lost.Add(1)
+		return nil, 0, false, err
+	}
+	alone := w.job.parts[0].log.Partition
+	if len(w.job.parts) == 1 {
+		if r := c.round(ctx, w, 0); !r.filled {
+			if err := r.fillSome(c.cfg.Merge.ObjectBytes); err != nil {
+				c.rest(alone, err)
+				return nil, 0, false, fmt.Errorf("clean %s by key: %w", alone, err)
+			}
+			if !r.filled {
+				return nil, 0, true, nil
+			}
+		}
+	}
+	made, more, err := c.writeStretch(ctx, s, w)
+	if err == nil {
+		err = c.swap(ctx, made)
+	}
+	if err != nil {
+		return nil, 0, false, err
+	}
+	for _, r := range w.rounds {
+		for _, run := range r.stretches[w.stretch] {
+			in += run.Size()
+		}
+	}
+	c.merged.read.Add(in)
+	w.stretch++
+	if more {
+		return &made, in, true, nil
+	}
+	for i, p := range w.job.parts {
+		w.rounds[i].tell(ctx)
+		c.count(w.rounds[i].stats)
 		c.rest(p.log.Partition, nil)
 	}
-	return in, done, nil
+	return &made, in, false, nil
+}
+
+// current asks that what was not cleaned yet be as it was when the job was planned.
+func (w *keyWork) current(s *control.State) error {
+	for i, p := range w.job.parts {
+		runs := p.runs
+		if r := w.rounds[i]; r != nil && r.filled {
+			runs = slices.Concat(r.stretches[w.stretch:]...)
+		}
+		if !standing(s, p.log.Partition, runs) {
+			return fmt.Errorf("%w: runs of %s are not what they were", ErrLost, p.log.Partition)
+		}
+	}
+	return nil
+}
+
+// writeStretch makes the next object, in which all partitions of the job have their next stretch.
+func (c *Compactor) writeStretch(ctx context.Context, s *control.State, w *keyWork) (m control.Manifest, more bool, err error) {
+	var parts []control.ManifestPart
+	m, err = c.output(ctx, s, func(out *segment.ObjectWriter) error {
+		for i, p := range w.job.parts {
+			part, left, err := func() (part control.ManifestPart, left bool, err error) {
+				r := c.round(ctx, w, i)
+				for !r.filled { // the map is one for all
+					if err := r.fillSome(c.cfg.Merge.ObjectBytes); err != nil {
+						return part, false, err
+					}
+				}
+				return r.write(out, w.stretch)
+			}()
+			if err != nil {
+				c.rest(p.log.Partition, err)
+				return fmt.Errorf("clean %s by key: %w", p.log.Partition, err)
+			}
+			parts, more = append(parts, part), more || left
+		}
+		return nil
+	})
+	m.Parts = parts
+	return m, more, c.check(ctx, m, err)
 }
 
 func (j keyJob) runs() (all []topic.Run) {
@@ -290,34 +358,59 @@ func (a producersAt) last(id int64) (LastOfProducer, bool) {
 // keyRound cleans one partition.
 type keyRound struct {
 	cleaner
-	ctx       context.Context
+	ctx       context.Context // of the slice that is being done
 	part      keyPart
 	objects   map[topic.Object]*objectReader
-	stretches [][]topic.Run
-	limit     int64 // stored bytes of a stretch
+	reached   int           // runs that the map was filled from
+	filled    bool          // from all it is to be filled from
+	stretches [][]topic.Run // once it is filled
+	limit     int64         // stored bytes of a stretch
 }
 
-func (c *Compactor) newRound(ctx context.Context, p keyPart, last producersAt, objects map[topic.Object]*objectReader, keys *OffsetMap, now int64) *keyRound {
+func (c *Compactor) newRound(p keyPart, last producersAt, objects map[topic.Object]*objectReader, keys *OffsetMap, now int64) *keyRound {
 	return &keyRound{
 		cleaner: cleaner{KeyConfig: KeyConfig{
 			Map: keys, Start: p.start, Dirty: p.log.Cleaned, Upto: p.log.Upto, End: last.end,
 			Now: now, MinLag: p.log.Limits.MinLag, DeleteRetention: p.deleteRetention,
 			Producer: last.last, MaxRaw: int(c.cfg.Keys.MaxRaw),
 		}},
-		ctx: ctx, part: p, objects: objects, limit: c.cfg.Merge.ObjectBytes,
+		part: p, objects: objects, limit: c.cfg.Merge.ObjectBytes,
 	}
 }
 
-// begin fills the map, which says how far this round goes, and cuts the runs below into stretches. A run that the round goes
-// only into is written anew as a whole.
-func (r *keyRound) begin() error {
-	if err := r.fill(r.source(r.part.runs)); err != nil {
+// fillSome fills the map from the next runs, one at least, and most bytes of them at most. With the last of them the map says
+// how far this round goes, and the runs below are cut into stretches. A run that the round goes only into is written anew as
+// a whole.
+func (r *keyRound) fillSome(most int64) error {
+	if r.reached == 0 {
+		r.beginFill()
+	}
+	runs, first, size := r.part.runs, r.reached, int64(0)
+	for r.reached < len(runs) {
+		more := runs[r.reached].Size()
+		if runs[r.reached].Next <= r.Dirty {
+			more = 0 // nothing of it is read
+		}
+		if size += more; size > most && size > more {
+			break
+		}
+		r.reached++
+	}
+	more, err := r.fillFrom(r.source(runs[first:r.reached]))
+	if err != nil || more && r.reached < len(runs) {
 		return err
 	}
 	if r.stats.Cleaned <= r.Dirty {
 		return fmt.Errorf("%w behind offset %d", errNotCleaned, r.Dirty)
 	}
 	r.forget()
+	r.cut()
+	r.filled = true
+	return nil
+}
+
+// cut cuts the runs that this round goes over into stretches.
+func (r *keyRound) cut() {
 	first, size := 0, int64(0)
 	runs := r.part.runs
 	for i, run := range runs {
@@ -331,7 +424,6 @@ func (r *keyRound) begin() error {
 		}
 	}
 	r.stretches = append(r.stretches, runs[first:])
-	return nil
 }
 
 // write writes what is left of a stretch as one run, and says whether another follows.

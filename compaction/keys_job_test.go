@@ -221,7 +221,7 @@ func TestKeys_RoundsAndStretches(t *testing.T) {
 						for range 1 + rng.IntN(12) {
 							key := fmt.Sprint("key-", rng.IntN(100))
 							if rng.IntN(8) > 0 {
-								key += "=" + string(payload(p, topic.Offset(rng.IntN(1000)), rng.IntN(60)))
+								key += "=" + string(w.payload(p, topic.Offset(rng.IntN(1000)), rng.IntN(60)))
 							}
 							sets = append(sets, key)
 						}

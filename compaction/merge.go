@@ -123,6 +123,7 @@ func (c *Compactor) mergeRun(ctx context.Context, w *segment.ObjectWriter, objec
 				return nil, err
 			}
 		}
+		o.passed(r)
 	}
 	if !begun {
 		return nil, nil

@@ -175,17 +175,20 @@ type runPart struct {
 type limits struct {
 	object  int64 // stored bytes that an object of level 2 is made of at most
 	rest    int64 // a run of level 1 of so many is at rest
-	objects int   // objects of level 1 from which on they are merged
+	gather  int64 // bytes of level 1 from which on they are merged
+	objects int   // or objects; no more are merged together
+	least   int   // or objects that waited for long
 	waste   int64 // bytes that an object must give back to be written anew
 }
 
 // resting says whether a run stays where it is.
 func (l limits) resting(r topic.Run) bool { return r.Level >= levelRuns || int64(r.Length) >= l.rest }
 
-// planRuns merges the runs of level 1 of a group of partitions, if there are enough of them, oldest objects first: runs of
-// each partition that are neighbours. Of older objects' runs come first in every partition, as each was planned after the one
-// before it was swapped in. all is the group's, by topic id and index.
-func planRuns(all []held, l limits) (runJob, bool) {
+// planRuns merges the runs of level 1 of a group of partitions, once enough of them have gathered: the oldest objects, each
+// job a range of the partitions, so that all that was gathered of a partition becomes one run, or few. Runs are neighbours.
+// Those of older objects come first in every partition, as each was planned after the one before it was swapped in. all is
+// the group's, by topic id and index; waited says whether the oldest objects of level 1 have been there for long.
+func planRuns(all []held, waited func(topic.Object) bool, l limits) []runJob {
 	sizes := make(map[topic.Object]int64)
 	total := int64(0)
 	for _, h := range all {
@@ -196,30 +199,69 @@ func planRuns(all []held, l limits) (runJob, bool) {
 			}
 		}
 	}
-	if len(sizes) < l.objects && total < l.object {
-		return runJob{}, false
+	oldest := slices.SortedFunc(maps.Keys(sizes), topic.Object.Compare)
+	if len(oldest) == 0 || len(oldest) < l.objects && total < l.gather && (len(oldest) < l.least || !waited(oldest[0])) {
+		return nil
 	}
 	chosen := make(map[topic.Object]bool)
-	size := int64(0)
-	for _, o := range slices.SortedFunc(maps.Keys(sizes), topic.Object.Compare) {
-		if size += sizes[o]; size > l.object && len(chosen) > 0 {
-			break
-		}
+	for _, o := range oldest[:min(len(oldest), max(l.objects, 1))] {
 		chosen[o] = true
 	}
-	job := runJob{level: levelRuns}
+	var taken []neighbours
+	total = 0
 	for _, h := range all {
 		first := slices.IndexFunc(h.runs, func(r topic.Run) bool { return !l.resting(r) && chosen[r.Object] })
 		if first < 0 {
 			continue
 		}
-		last := first
-		for last < len(h.runs) && !l.resting(h.runs[last]) && chosen[h.runs[last].Object] {
-			last++
+		n := neighbours{held: h, first: first, last: first}
+		for n.last < len(h.runs) && !l.resting(h.runs[n.last]) && chosen[h.runs[n.last].Object] {
+			n.size += h.runs[n.last].Size()
+			n.last++
 		}
-		job.add(h, first, last)
+		taken, total = append(taken, n), total+n.size
 	}
-	return job, len(job.parts) > 0
+	return ranges(taken, total, l.object)
+}
+
+// neighbours are runs [first, last) of a partition.
+type neighbours struct {
+	held
+	first, last int
+	size        int64
+}
+
+// ranges cuts what is merged into jobs of much the same size, at most most bytes unless one run has more. A partition is
+// in several only if it has more.
+func ranges(all []neighbours, total, most int64) []runJob {
+	if total == 0 {
+		return nil
+	}
+	out := []runJob{{level: levelRuns}}
+	goal := total / ((total + most - 1) / most)
+	next := func() *runJob {
+		if last := &out[len(out)-1]; len(last.parts) == 0 {
+			return last
+		}
+		out = append(out, runJob{level: levelRuns})
+		return &out[len(out)-1]
+	}
+	for _, n := range all {
+		job := &out[len(out)-1]
+		if job.bytes >= goal || job.bytes+n.size > most || len(job.parts) == mostParts {
+			job = next()
+		}
+		first, size := n.first, int64(0)
+		for i := n.first; i < n.last; i++ {
+			if more := n.runs[i].Size(); size+more > most && i > first {
+				job.add(n.held, first, i)
+				job, first, size = next(), i, 0
+			}
+			size += n.runs[i].Size()
+		}
+		job.add(n.held, first, n.last)
+	}
+	return out
 }
 
 // planRewrite writes the living runs of one object anew, if half of its bytes or more are of runs that are gone: the one
@@ -257,7 +299,7 @@ func planRewrite(all []held, objects iter.Seq2[topic.Object, control.ObjectInfo]
 	return job, len(job.parts) > 0
 }
 
-// add takes the runs [first, last) of a partition.
+// add takes the runs [first, last) of a partition, if the job may have another part.
 func (j *runJob) add(h held, first, last int) {
 	if len(j.parts) == mostParts {
 		return

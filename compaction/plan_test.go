@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/odradek/odradek/control"
@@ -154,41 +155,118 @@ func run(object, base, next, length int) topic.Run {
 
 func larger(r topic.Run) topic.Run { r.Level = levelRuns; return r }
 
+// written lists what jobs make, as partition:[from,to) of each.
+func written(jobs []runJob) string {
+	var out []string
+	for _, job := range jobs {
+		text := ""
+		for i, p := range job.parts {
+			if i > 0 {
+				text += " "
+			}
+			text += fmt.Sprintf("%d:[%d,%d)", p.partition.Index, p.from, p.to)
+		}
+		out = append(out, text)
+	}
+	return strings.Join(out, " | ")
+}
+
 func TestPlanRuns(t *testing.T) {
-	l := limits{object: 1000, rest: 500, objects: 3, waste: 1}
+	l := limits{object: 1000, rest: 500, gather: 2500, objects: 4, least: 3, waste: 1}
 	for _, test := range []struct {
-		name string
-		runs [][]topic.Run // by partition
-		want string
+		name   string
+		waited bool
+		runs   [][]topic.Run // by partition
+		want   string
 	}{
-		{"too few objects", [][]topic.Run{{run(1, 0, 5, 10), run(2, 5, 9, 10)}}, "none"},
-		{"enough objects", [][]topic.Run{{run(1, 0, 5, 10), run(2, 5, 9, 10)}, {run(3, 0, 7, 10)}}, "0:[0,9) 1:[0,7)"},
-		{"enough bytes", [][]topic.Run{{run(1, 0, 5, 499), run(2, 5, 9, 499)}, {run(2, 0, 7, 499)}}, "0:[0,5)"},
-		{"level 2 rests", [][]topic.Run{{larger(run(1, 0, 5, 10)), run(2, 5, 9, 10), run(3, 9, 12, 10), run(4, 12, 14, 10)}}, "0:[5,14)"},
-		{"a large run rests, and ends what is merged at once", [][]topic.Run{{run(1, 0, 5, 10), run(2, 5, 9, 600), run(3, 9, 12, 10), run(4, 12, 14, 10)}}, "0:[0,5)"},
-		{"oldest objects first, up to the size of one", [][]topic.Run{{run(1, 0, 5, 400), run(2, 5, 9, 400), run(3, 9, 12, 400)}}, "0:[0,9)"},
-		{"one that is larger is taken alone", [][]topic.Run{{run(1, 0, 5, 450)}, {run(1, 0, 5, 450)}, {run(1, 0, 5, 450), run(2, 5, 7, 10)}}, "0:[0,5) 1:[0,5) 2:[0,5)"},
+		{"too few objects", true, [][]topic.Run{{run(1, 0, 5, 10), run(2, 5, 9, 10)}}, ""},
+		{"enough objects", false, [][]topic.Run{{run(1, 0, 5, 10), run(2, 5, 9, 10), run(4, 9, 11, 10)}, {run(3, 0, 7, 10)}}, "0:[0,11) 1:[0,7)"},
+		{"fewer that did not wait for long", false, [][]topic.Run{{run(1, 0, 5, 10), run(2, 5, 9, 10), run(3, 9, 12, 10)}}, ""},
+		{"fewer that waited", true, [][]topic.Run{{run(1, 0, 5, 10), run(2, 5, 9, 10), run(3, 9, 12, 10)}}, "0:[0,12)"},
+		{"enough bytes, by ranges of partitions", false, [][]topic.Run{
+			{run(1, 0, 5, 450), run(2, 5, 9, 400)}, {run(1, 0, 7, 450), run(2, 7, 8, 400)}, {run(2, 0, 7, 450), run(3, 7, 9, 400)}, {run(3, 0, 1, 10)},
+		}, "0:[0,9) | 1:[0,8) | 2:[0,9) 3:[0,1)"},
+		{"more of one partition than an object takes", false, [][]topic.Run{
+			{run(1, 0, 5, 490), run(2, 5, 9, 490), run(3, 9, 12, 490), run(4, 12, 14, 490)}, {run(1, 0, 7, 490)}, {run(4, 0, 3, 400)},
+		}, "0:[0,9) | 0:[9,14) | 1:[0,7) 2:[0,3)"},
+		{"level 2 rests", true, [][]topic.Run{{larger(run(1, 0, 5, 10)), run(2, 5, 9, 10), run(3, 9, 12, 10), run(4, 12, 14, 10)}}, "0:[5,14)"},
+		{"a large run rests, and ends what is merged at once", true, [][]topic.Run{{run(1, 0, 5, 10), run(2, 5, 9, 600), run(3, 9, 12, 10), run(4, 12, 14, 10)}}, "0:[0,5)"},
+		{"oldest objects first", false, [][]topic.Run{{run(1, 0, 5, 10), run(2, 5, 9, 10), run(3, 9, 12, 10), run(4, 12, 13, 10), run(5, 13, 14, 10)}, {run(5, 0, 3, 10)}}, "0:[0,13)"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var all []held
 			for i, runs := range test.runs {
 				all = append(all, held{partition: partition(int32(i)), runs: runs})
 			}
-			job, ok := planRuns(all, l)
-			got := "none"
-			if ok {
-				got = ""
-				for i, p := range job.parts {
-					if i > 0 {
-						got += " "
-					}
-					got += fmt.Sprintf("%d:[%d,%d)", p.partition.Index, p.from, p.to)
-				}
-			}
-			if got != test.want {
+			jobs := planRuns(all, func(o topic.Object) bool { return test.waited && o.Planned == slices.Min(planned(all, l)) }, l)
+			if got := written(jobs); got != test.want {
 				t.Errorf("merged %s, want %s", got, test.want)
 			}
 		})
+	}
+}
+
+// planned gives the control numbers of the objects that may be merged.
+func planned(all []held, l limits) (out []topic.Slot) {
+	for _, h := range all {
+		for _, r := range h.runs {
+			if !l.resting(r) {
+				out = append(out, r.Object.Planned)
+			}
+		}
+	}
+	return out
+}
+
+// A pass takes each run of what gathered once, in jobs of much the same size, none of which is too large.
+func TestPlanRuns_RangesTakeEverythingOnce(t *testing.T) {
+	for seed := range uint64(300) {
+		rng := rand.New(rand.NewPCG(seed, 7))
+		l := limits{object: int64(500 + rng.IntN(3000)), rest: 400, gather: 1 << 40, objects: 2 + rng.IntN(20), least: 2}
+		var all []held
+		want, total := make(map[string]bool), int64(0)
+		for i := range 1 + rng.IntN(40) {
+			h := held{partition: partition(int32(i))}
+			at := 0
+			for o := range l.objects {
+				if o > 0 && rng.IntN(3) == 0 {
+					continue
+				}
+				r := run(o+1, at, at+1+rng.IntN(9), 1+rng.IntN(399))
+				at = int(r.Next)
+				h.runs, total = append(h.runs, r), total+r.Size()
+				want[fmt.Sprint(i, r)] = true
+			}
+			all = append(all, h)
+		}
+		l.objects = len(slices.Compact(slices.Sorted(slices.Values(planned(all, l)))))
+		jobs := planRuns(all, nil, l)
+		at := topic.Partition{}
+		for _, job := range jobs {
+			size := int64(0)
+			for i, p := range job.parts {
+				if c := comparePartitions(at, p.partition); c > 0 || c == 0 && i > 0 {
+					t.Fatalf("seed %d: %s behind %s", seed, p.partition, at)
+				}
+				at = p.partition
+				if p.from != p.runs[0].Base || p.to != p.runs[len(p.runs)-1].Next || len(p.replaces) != len(p.runs) {
+					t.Fatalf("seed %d: %+v", seed, p)
+				}
+				for _, r := range p.runs {
+					if !want[fmt.Sprint(p.partition.Index, r)] {
+						t.Fatalf("seed %d: %s of %s is taken twice", seed, r, p.partition)
+					}
+					delete(want, fmt.Sprint(p.partition.Index, r))
+					size += r.Size()
+				}
+			}
+			if size != job.bytes || size > l.object || size == 0 {
+				t.Fatalf("seed %d: job of %d bytes, counted %d; at most %d", seed, job.bytes, size, l.object)
+			}
+		}
+		if least := int((total + l.object - 1) / l.object); len(want) > 0 || len(jobs) > 2*least+1 {
+			t.Fatalf("seed %d: %d runs are left over, %d jobs where %d might do", seed, len(want), len(jobs), least)
+		}
 	}
 }
 
@@ -209,7 +287,7 @@ func infos(m map[topic.Object]control.ObjectInfo) iter.Seq2[topic.Object, contro
 }
 
 func TestPlanRewrite(t *testing.T) {
-	l := limits{object: 1000, rest: 500, objects: 3, waste: 100}
+	l := limits{object: 1000, rest: 500, objects: 3, least: 3, waste: 100}
 	all := []held{
 		{partition: partition(0), runs: []topic.Run{larger(run(1, 0, 5, 10)), larger(run(2, 5, 9, 10)), run(3, 9, 12, 10)}},
 		{partition: partition(1), runs: []topic.Run{larger(run(2, 3, 5, 10))}},

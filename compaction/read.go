@@ -23,8 +23,8 @@ const (
 	slotRead  = 16 << 20 // most that one GET of a slot brings
 	slotGap   = 64 << 10 // between extents that one GET brings
 	slotReads = 8        // at once
-	runRead   = 8 << 20  // most that one GET of a compacted object brings, but for one extent that is larger
-	leastRead = 1 << 20  // of it, however many objects are read at a time
+	mostRuns  = 4        // times MergeConfig.ReadBytes that one GET of a compacted object brings at most, but for one extent that is larger
+	leastRuns = 4        // part of it that one brings at least, however many objects are read at a time
 
 	readTimeout = 60 * time.Second // of one GET
 	readTries   = 5                // what came damaged is asked for again like what did not come (C2)
@@ -164,14 +164,16 @@ func follow(raw []byte, base, next topic.Offset, holes bool) error {
 	return nil
 }
 
-// objectReader reads runs of one compacted object in the order in which they lie there, in large steps.
+// objectReader reads runs of one compacted object in the order in which they lie there: whole ones, as many as a step
+// brings; a larger one by itself, in steps of up to most.
 type objectReader struct {
-	c     *Compactor
-	key   string
-	step  int64
-	spans []stretch // to be read, rising; neighbours are one
-	have  []byte
-	at    int64 // of have in the object
+	c    *Compactor
+	key  string
+	step int64
+	most int64
+	runs []stretch // to be read, rising
+	have []byte
+	at   int64 // of have in the object
 }
 
 type stretch struct{ from, to int64 }
@@ -182,45 +184,41 @@ func (c *Compactor) readers(job runJob) map[topic.Object]*objectReader {
 	for _, p := range job.parts {
 		runs = append(runs, p.runs...)
 	}
-	return c.readersOf(runs, c.cfg.Merge.InputBytes)
+	return c.readersOf(runs, c.memory())
 }
 
-// readersOf makes one for each object of runs, all of which have memory bytes for their steps.
+// readersOf makes one for each object of runs, all of which have memory bytes for their steps. Steps are of one size, so that
+// the last one of an object is not a short one.
 func (c *Compactor) readersOf(runs []topic.Run, memory int64) map[topic.Object]*objectReader {
+	read := c.cfg.Merge.ReadBytes
+	least := read / leastRuns
 	out := make(map[topic.Object]*objectReader)
 	for _, r := range runs {
 		o := out[r.Object]
 		if o == nil {
-			o = &objectReader{c: c, key: r.Object.Key()}
+			o = &objectReader{c: c, key: r.Object.Key(), most: min(mostRuns*read, max(least, memory/2))}
 			out[r.Object] = o
 		}
-		o.spans = append(o.spans, stretch{int64(r.Position), int64(r.Position) + r.Size()})
+		o.runs = append(o.runs, stretch{int64(r.Position), int64(r.Position) + r.Size()})
 	}
+	fair := min(mostRuns*read, max(least, memory/int64(max(len(out), 1))))
 	for _, o := range out {
-		o.step = min(runRead, max(leastRead, memory/int64(len(out))))
-		slices.SortFunc(o.spans, func(a, b stretch) int { return cmp.Compare(a.from, b.from) })
-		joined := o.spans[:1]
-		for _, s := range o.spans[1:] {
-			if last := &joined[len(joined)-1]; s.from <= last.to {
-				last.to = max(last.to, s.to)
-			} else {
-				joined = append(joined, s)
-			}
+		slices.SortFunc(o.runs, func(a, b stretch) int { return cmp.Compare(a.from, b.from) })
+		total, largest := int64(0), int64(0)
+		for _, r := range o.runs {
+			total, largest = total+r.to-r.from, max(largest, r.to-r.from)
 		}
-		o.spans = joined
+		roomy := fair + fair/8 // rather than a short one more
+		steps := max(1, (total+roomy-1)/roomy)
+		o.step = total/steps + min(largest, fair/8) // it ends where a run does
 	}
 	return out
 }
 
-// bytes gives a part of the object, valid until the next call.
+// bytes gives a part of a run, valid until the next call.
 func (o *objectReader) bytes(ctx context.Context, from, length int64) ([]byte, error) {
 	if from < o.at || from+length > o.at+int64(len(o.have)) {
-		to := from + length
-		for _, s := range o.spans {
-			if s.from <= from && from < s.to {
-				to = max(to, min(s.to, from+o.step))
-			}
-		}
+		to := max(from+length, o.upTo(from))
 		o.have, o.at = nil, from // one of both is in memory
 		b, err := o.c.get(ctx, o.key, from, to-from, nil)
 		if err != nil {
@@ -229,6 +227,37 @@ func (o *objectReader) bytes(ctx context.Context, from, length int64) ([]byte, e
 		o.have = b
 	}
 	return o.have[from-o.at:][:length:length], nil
+}
+
+// upTo gives how far a read from a place goes.
+func (o *objectReader) upTo(from int64) int64 {
+	n, _ := slices.BinarySearchFunc(o.runs, from, func(s stretch, at int64) int {
+		if s.to <= at {
+			return -1
+		}
+		return 1
+	})
+	if n == len(o.runs) || o.runs[n].from > from {
+		return from
+	}
+	if o.runs[n].to-from > o.step {
+		return min(o.runs[n].to, from+o.most)
+	}
+	for n+1 < len(o.runs) && o.runs[n+1].from == o.runs[n].to && o.runs[n+1].to-from <= o.step {
+		n++
+	}
+	return o.runs[n].to
+}
+
+// whole says whether a run is read at once.
+func (o *objectReader) whole(r topic.Run) bool { return r.Size() <= max(o.step, o.most) }
+
+// passed lets go of what is in memory of a run that was read, if it is more than a step or nothing else is there.
+func (o *objectReader) passed(r topic.Run) {
+	end := o.at + int64(len(o.have))
+	if int64(len(o.have)) > o.step || int64(r.Position)+r.Size() >= end {
+		o.have = nil
+	}
 }
 
 // extents reads the table of a run: with its extents, if one step brings them all.
@@ -242,7 +271,7 @@ func (o *objectReader) extents(ctx context.Context, p topic.Partition, r topic.R
 		out, err = segment.ReadRunTable(p, r, b)
 		return err
 	}
-	if r.Size() <= o.step {
+	if o.whole(r) {
 		b, err := o.bytes(ctx, int64(r.Position), r.Size())
 		if err != nil {
 			return nil, err

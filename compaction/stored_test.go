@@ -20,18 +20,21 @@ type stored struct {
 	batches map[topic.Partition]map[topic.Offset][]byte
 	starts  map[topic.Partition]topic.Offset // log starts
 	written int64                            // bytes of slots
+	noise   bool                             // records cannot be packed
 }
 
 func newStored(t *testing.T) *stored {
-	return &stored{newWorld(t), make(map[topic.Partition]map[topic.Offset][]byte), make(map[topic.Partition]topic.Offset), 0}
+	return &stored{newWorld(t), make(map[topic.Partition]map[topic.Offset][]byte), make(map[topic.Partition]topic.Offset), 0, false}
 }
 
-// payload gives bytes of which about half can be packed, others for every offset of every partition.
-func payload(p topic.Partition, o topic.Offset, size int) []byte {
+// payload gives bytes of which about half can be packed, or none, others for every offset of every partition.
+func (w *stored) payload(p topic.Partition, o topic.Offset, size int) []byte {
 	rng := rand.New(rand.NewPCG(uint64(p.Topic[0])<<32|uint64(uint32(p.Index)), uint64(o)))
 	b := make([]byte, size)
 	for i := range b {
-		b[i] = byte(rng.UintN(16)) + 'a'
+		if b[i] = byte(rng.Uint32()); !w.noise {
+			b[i] = b[i]%16 + 'a'
+		}
 	}
 	return b
 }
@@ -54,7 +57,7 @@ func (w *stored) putWith(j topic.JournalID, size int, starts []segment.LogStart,
 		base := w.ends[p]
 		records := make([]recordbatch.Record, 1+base%3)
 		for i := range records {
-			records[i] = recordbatch.Record{Timestamp: 1_700_000_000_000 + int64(base), Value: payload(p, base+topic.Offset(i), size/len(records))}
+			records[i] = recordbatch.Record{Timestamp: 1_700_000_000_000 + int64(base), Value: w.payload(p, base+topic.Offset(i), size/len(records))}
 		}
 		b := recordbatch.Build(recordbatch.Draft{Base: base, Epoch: a.Epoch, Records: records})
 		w.ends[p] = base + topic.Offset(len(records))

@@ -18,10 +18,11 @@ const (
 	largeChunk = 1 << 20
 )
 
-// CreateLarge stores what write emits under key, if and only if the key does not exist, and gives its size. Up to
-// PartSize it is one Create, above that an Upload of such parts: one is sent while the next is filled, which together is
-// the memory that it takes. A store that is no Uploader takes no more than PartSize: ErrNoUploads. emit keeps none of the
-// bytes that it is given. An error of write, of emit or of the store ends the upload and is returned.
+// CreateLarge stores what write emits under key, if and only if the key does not exist, and gives its size. Up to twice
+// PartSize it is one Create, which is one request where an Upload is four; above that an Upload of such parts: one is sent
+// while the next is filled, which together is the memory that it takes. A store that is no Uploader takes no more than one
+// Create: ErrNoUploads. emit keeps none of the bytes that it is given. An error of write, of emit or of the store ends the
+// upload and is returned.
 //
 // What the store answers with an error that says nothing is sent again a few times. So the key must be one that nobody else
 // creates, such as one drawn at random: ErrExists at the first attempt is returned, at a later one the object is an earlier
@@ -37,10 +38,11 @@ type largeWriter struct {
 	key      string
 	partSize int64
 	size     int64
+	held     largePart // the first part, until it is known that there are more than two
 	filling  largePart
 	free     [][]byte // chunks of parts that were sent
 
-	upload  Upload // nil up to partSize
+	upload  Upload // nil up to twice partSize
 	sending chan error
 	sent    largePart // the part on its way, whose chunks are free again after
 }
@@ -72,7 +74,11 @@ func (w *largeWriter) create(ctx context.Context, write func(emit func([]byte) e
 // emit copies b behind what came before. A part is sent when there is more than it takes: the last one must not be empty.
 func (w *largeWriter) emit(ctx context.Context, b []byte) error {
 	for len(b) > 0 {
-		if w.filling.size == w.partSize {
+		switch {
+		case w.filling.size < w.partSize:
+		case w.upload == nil && w.held.size == 0:
+			w.held, w.filling = w.filling, largePart{}
+		default:
 			if err := w.send(ctx); err != nil {
 				return err
 			}
@@ -105,7 +111,7 @@ func (w *largeWriter) fill(b []byte) int {
 	return n
 }
 
-// send puts the full part on its way once the one before has arrived.
+// send puts the full part on its way once those before have arrived.
 func (w *largeWriter) send(ctx context.Context) error {
 	if w.upload == nil {
 		u, err := Uploads(w.store)
@@ -119,17 +125,25 @@ func (w *largeWriter) send(ctx context.Context) error {
 			w.upload = nil
 			return err
 		}
+		w.start(ctx, w.held)
+		w.held = largePart{}
 	}
 	if err := w.arrived(); err != nil {
 		return err
 	}
-	part, upload, done := w.filling, w.upload, make(chan error, 1)
-	w.sent, w.filling, w.sending = part, largePart{}, done
+	w.start(ctx, w.filling)
+	w.filling = largePart{}
+	return nil
+}
+
+// start puts a part on its way.
+func (w *largeWriter) start(ctx context.Context, part largePart) {
+	upload, done := w.upload, make(chan error, 1)
+	w.sent, w.sending = part, done
 	go func() {
 		body := NewBody(part.chunks...)
 		done <- persist(ctx, func(int) error { return upload.Append(ctx, body) })
 	}()
-	return nil
 }
 
 // arrived waits for the part on its way.
@@ -146,7 +160,7 @@ func (w *largeWriter) arrived() error {
 // finish creates the object of what came.
 func (w *largeWriter) finish(ctx context.Context) error {
 	if w.upload == nil {
-		body := NewBody(w.filling.chunks...)
+		body := NewBody(append(w.held.chunks, w.filling.chunks...)...)
 		return persist(ctx, func(attempt int) error { return w.own(ctx, attempt, w.store.Create(ctx, w.key, body)) })
 	}
 	if err := w.send(ctx); err != nil {

@@ -61,11 +61,11 @@ func kindsOf(s *faulty.Store) map[objectstore.Kind]int {
 	return kinds
 }
 
-func TestCreateLarge_OneCreateUpToAPartElseAnUpload(t *testing.T) {
+func TestCreateLarge_OneCreateUpToTwoPartsElseAnUpload(t *testing.T) {
 	for _, c := range []struct {
 		size, creates, parts int
 	}{
-		{0, 1, 0}, {objectstore.MinPart, 1, 0}, {objectstore.MinPart + 1, 0, 2}, {2 * objectstore.MinPart, 0, 2},
+		{0, 1, 0}, {objectstore.MinPart + 1, 1, 0}, {2 * objectstore.MinPart, 1, 0}, {2*objectstore.MinPart + 1, 0, 3}, {3 * objectstore.MinPart, 0, 3},
 	} {
 		s := faulty.New(memory.New(), nil)
 		n, err := objectstore.CreateInParts(t.Context(), s, "k", objectstore.MinPart, emits(c.size))
@@ -85,7 +85,7 @@ func TestCreateLarge_OneCreateUpToAPartElseAnUpload(t *testing.T) {
 func TestCreateLarge_EachCallThatFailsIsMadeAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for name, fault := range map[string]faulty.Fault{"before": {Before: faulty.ErrRefused}, "after": {After: faulty.ErrLost}} {
-			for _, size := range []int{1000, objectstore.MinPart + 5} {
+			for _, size := range []int{1000, 2*objectstore.MinPart + 5} {
 				for n, calls := 1, 1; n <= calls; n++ {
 					below := memory.New()
 					s := faulty.New(below, faulty.Nth(n, fault))
@@ -112,7 +112,7 @@ func TestCreateLarge_WhatFailsForGoodIsAborted(t *testing.T) {
 		}
 		for _, kind := range []objectstore.Kind{objectstore.KindUpload, objectstore.KindPart, objectstore.KindComplete} {
 			s := faulty.New(memory.New(), always(kind))
-			if _, err := objectstore.CreateInParts(t.Context(), s, "k", objectstore.MinPart, emits(objectstore.MinPart+5)); !errors.Is(err, faulty.ErrRefused) {
+			if _, err := objectstore.CreateInParts(t.Context(), s, "k", objectstore.MinPart, emits(2*objectstore.MinPart+5)); !errors.Is(err, faulty.ErrRefused) {
 				t.Errorf("%s fails: %v", kind, err)
 			}
 			if kinds := kindsOf(s); kinds[kind] != 5 {
@@ -139,7 +139,7 @@ func wantNothing(t *testing.T, s objectstore.Store) {
 
 func TestCreateLarge_ErrorOfTheWriterEndsIt(t *testing.T) {
 	enough := errors.New("enough")
-	for _, size := range []int{10, objectstore.MinPart + 5} {
+	for _, size := range []int{10, 2*objectstore.MinPart + 5} {
 		s := memory.New()
 		_, err := objectstore.CreateInParts(t.Context(), s, "k", objectstore.MinPart, func(emit func([]byte) error) error {
 			return errors.Join(emits(size)(emit), enough)
@@ -155,7 +155,7 @@ func TestCreateLarge_CancelledContextEndsIt(t *testing.T) {
 	s := memory.New()
 	ctx, cancel := context.WithCancel(t.Context())
 	_, err := objectstore.CreateInParts(ctx, s, "k", objectstore.MinPart, func(emit func([]byte) error) error {
-		if err := emits(objectstore.MinPart + 5)(emit); err != nil {
+		if err := emits(2*objectstore.MinPart + 5)(emit); err != nil {
 			return err
 		}
 		cancel()
@@ -169,7 +169,7 @@ func TestCreateLarge_CancelledContextEndsIt(t *testing.T) {
 
 // An object that was there before is not this call's, whatever its size.
 func TestCreateLarge_AnothersObjectStays(t *testing.T) {
-	for _, size := range []int{7, objectstore.MinPart + 5} {
+	for _, size := range []int{7, 2*objectstore.MinPart + 5} {
 		s := memory.New()
 		other := bytes.Repeat([]byte("o"), size)
 		if err := s.Create(t.Context(), "k", objectstore.NewBody(other)); err != nil {
@@ -187,13 +187,13 @@ func TestCreateLarge_AnothersObjectStays(t *testing.T) {
 // onlyStore wraps a store's own methods and nothing else.
 type onlyStore struct{ objectstore.Store }
 
-func TestCreateLarge_WithoutUploadsTakesAPart(t *testing.T) {
+func TestCreateLarge_WithoutUploadsTakesOneCreate(t *testing.T) {
 	s := onlyStore{memory.New()}
-	if _, err := objectstore.CreateLarge(t.Context(), s, "k", emits(objectstore.PartSize)); err != nil {
+	if _, err := objectstore.CreateLarge(t.Context(), s, "k", emits(2*objectstore.PartSize)); err != nil {
 		t.Error(err)
 	}
-	if _, err := objectstore.CreateLarge(t.Context(), s, "l", emits(objectstore.PartSize+1)); !errors.Is(err, objectstore.ErrNoUploads) {
-		t.Errorf("more than a part: %v, want ErrNoUploads", err)
+	if _, err := objectstore.CreateLarge(t.Context(), s, "l", emits(2*objectstore.PartSize+1)); !errors.Is(err, objectstore.ErrNoUploads) {
+		t.Errorf("more than one Create takes: %v, want ErrNoUploads", err)
 	}
 	if _, err := objectstore.CreateLarge(t.Context(), s, "no//key", emits(1)); err == nil {
 		t.Error("a key that is none was created")

@@ -11,7 +11,7 @@ import (
 const (
 	// MinPart is the least size of every part but the last. S3 asks for 5 MiB.
 	MinPart = 16 << 20
-	// PartSize is the size of the parts that CreateLarge sends, and the size up to which it makes one Create. Most
+	// PartSize is the size of the parts that CreateLarge sends; up to twice that it makes one Create. Most
 	// requests are paid for by number, and this is the size of a slot.
 	PartSize = 64 << 20
 	// MaxParts is how many parts an upload has at most, as in S3.

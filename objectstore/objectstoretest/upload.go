@@ -213,7 +213,7 @@ func uploadStale(t *testing.T, s objectstore.Store) {
 // uploadLarge makes an object by CreateLarge, of more than one part, and one of less.
 func uploadLarge(t *testing.T, s objectstore.Store) {
 	chunk := pattern(5<<20 + 77)
-	for key, size := range map[string]int64{"l/small": 3 << 20, "l/large": objectstore.PartSize + 1} {
+	for key, size := range map[string]int64{"l/small": 3 << 20, "l/large": 2*objectstore.PartSize + 1} {
 		write := func(size int64) func(emit func([]byte) error) error {
 			return func(emit func([]byte) error) error {
 				for left := size; left > 0; left -= int64(len(chunk)) {
