@@ -29,7 +29,7 @@ func (s *session) newCompactor() *compaction.Compactor {
 	cfg := s.agent.compaction
 	cfg.Journal, cfg.Slots, cfg.Interval = s.journal, set.Checkpoint.Slots, set.Checkpoint.Interval
 	cfg = compacting(cfg, set)
-	cfg.Open, cfg.Keys.Values = s.eraOpen, s.values
+	cfg.Open, cfg.Above, cfg.Keys.Values = s.eraOpen, s.fetch.Above, s.values
 	cfg.Keys.Now = func(ctx context.Context) (time.Time, error) { return retention.Time(ctx, s.witnesses()) }
 	return compaction.New(compactionLog{s.cluster}, s.agent.store, cfg)
 }

@@ -71,6 +71,7 @@ func (c *Compactor) build(ctx context.Context, state *control.State) (control.Ch
 	if err != nil {
 		return control.Checkpoint{}, err
 	}
+	c.perSlot.Store(cut.perSlot())
 	r := control.Checkpoint{Control: state.Next() - 1, Previous: previous.Control}
 	rand.Read(r.ID[:])
 	h := cut.head(r.ID)

@@ -35,6 +35,7 @@ type Config struct {
 	Journal topic.JournalID // of this agent
 
 	Slots        int           // slots since the newest checkpoint from which on another is made; 4,096
+	Extents      int           // or extents in slots; 400,000: all agents have those above a checkpoint in memory
 	Records      int           // or control numbers; 500
 	Interval     time.Duration // or so much time, 10 minutes,
 	LeastSlots   int           // if there are at least so many slots, 64,
@@ -44,6 +45,13 @@ type Config struct {
 	Sweep        time.Duration // how often objects are swept; 15 minutes
 	Grace        time.Duration // for how long nothing names an object before it is deleted; 1 hour
 	MostExtents  int           // that one checkpoint takes in; the next one takes more; 500,000: they are in memory
+
+	// Above counts the extents in slots at or above what next gives for their journals; nil: it is reckoned by what the
+	// checkpoint that was computed here last took.
+	Above func(next func(topic.JournalID) topic.Slot) int
+	// Ranked gives this compactor's place among those that share the work on an item, and their number; a place below 0: it
+	// takes no part. nil: it is that of Journal among those that are open, by rendezvous.
+	Ranked func(s *control.State, item topic.JournalID) (place, of int)
 
 	Merge   MergeConfig
 	Keys    KeysConfig
@@ -79,7 +87,7 @@ func (c Config) withDefaults() Config {
 	for _, d := range []struct {
 		field *int
 		value int
-	}{{&c.Slots, 4096}, {&c.Records, 500}, {&c.LeastSlots, 64}, {&c.LeastRecords, 16}, {&c.MostExtents, 500_000}} {
+	}{{&c.Slots, 4096}, {&c.Extents, 400_000}, {&c.Records, 500}, {&c.LeastSlots, 64}, {&c.LeastRecords, 16}, {&c.MostExtents, 500_000}} {
 		if *d.field <= 0 {
 			*d.field = d.value
 		}
@@ -97,6 +105,9 @@ func (c Config) withDefaults() Config {
 	}
 	c.Merge, c.Garbage = c.Merge.withDefaults(), c.Garbage.withDefaults()
 	c.Keys = c.Keys.withDefaults(c.Merge.InputBytes)
+	if c.Ranked == nil {
+		c.Ranked = func(s *control.State, item topic.JournalID) (place, of int) { return rankFor(s, c.Journal, item) }
+	}
 	if c.Open == nil {
 		c.Open = func() bool { return true }
 	}
@@ -199,6 +210,7 @@ type Compactor struct {
 	timeless bool // people were told that no clocks agree
 	garbage  garbage
 
+	perSlot                                          atomic.Int64 // extents in a thousand slots, by the checkpoint computed last
 	built, verified, mismatched, lost, failed, swept atomic.Int64
 	merged                                           merged
 	owed                                             [3]atomic.Bool // something waits for another checkpoint: to be trimmed, to be deleted, to be swept
@@ -274,8 +286,7 @@ func (c *Compactor) Run(ctx context.Context) error {
 				return err
 			}
 		}
-		busy = false
-		view := w.look(c.log, c.cfg, time.Now())
+		view := w.look(c.log, c.cfg, time.Now(), c.extentsSince)
 		view.owing = c.owes()
 		if what := view.turn(c.cfg); what != toRest && checkpoints.ready() {
 			var err error
@@ -289,13 +300,20 @@ func (c *Compactor) Run(ctx context.Context) error {
 			}
 			checkpoints.result(err)
 			c.tell(ctx, what.String(), view, err)
-		} else {
-			busy = c.keep(ctx, view, &cleaning)
 		}
+		busy = c.keep(ctx, view, &cleaning) // also where a checkpoint is due at every look
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// extentsSince says how many extents there are in slots since a checkpoint.
+func (c *Compactor) extentsSince(newest control.CheckpointInfo, slots int) int {
+	if c.cfg.Above != nil {
+		return c.cfg.Above(newest.Next)
+	}
+	return int(c.perSlot.Load() * int64(slots) / 1000)
 }
 
 // owes says whether something waits for another checkpoint.

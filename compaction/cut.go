@@ -102,6 +102,18 @@ func (c *cut) advance(ctx context.Context, most int, limit func(*control.Journal
 	return nil
 }
 
+// perSlot is how many extents a thousand of the slots taken have.
+func (c *cut) perSlot() int64 {
+	slots := int64(0)
+	for _, r := range c.journals {
+		slots += int64(r.next)
+		if c.base != nil {
+			slots -= int64(c.base.Next(r.id))
+		}
+	}
+	return 1000 * int64(c.taken) / max(slots, 1)
+}
+
 func (c *cut) full() bool { return c.taken >= c.most }
 
 // errEnough ends a reading of slots.

@@ -96,7 +96,7 @@ func (g *groups) mine(s *control.State, cfg Config, now time.Time) map[topic.Jou
 		for i := range item {
 			item[i] ^= 0xff // so that the owner itself is a candidate like all others
 		}
-		place, _ := rankFor(s, cfg.Journal, item)
+		place, _ := cfg.Ranked(s, item)
 		if place >= 0 && (have.held || now.Sub(have.since) >= time.Duration(place)*(cfg.Merge.Interval+cfg.Stagger)) {
 			out[j] = true
 		}

@@ -353,3 +353,60 @@ func TestKeys_ADamagedPartitionKeepsNoOtherWaiting(t *testing.T) {
 		}
 	})
 }
+
+// A large cleaning is done in slices: what else there is to do for the same agent's groups comes in between, and nobody moves
+// the runs that are being cleaned.
+func TestKeysJob_ALargeCleaningTakesTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newKeyed(t)
+		j := w.openJournal()
+		cfg := soon()
+		cfg.Merge.ObjectBytes, cfg.Merge.Objects = 4<<10, 1<<10
+		a := w.agent(j, w.bucket, cfg)
+		table := parts(w.create(topic.Config{"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.01"}, j), 1)[0]
+		other := parts(w.createTopic(j), 1)[0]
+		ready := a.cfg.Keys.Values
+		a.cfg.Keys.Now = func(context.Context) (time.Time, error) { return time.Time{}, errors.New("not yet") }
+		for range 30 {
+			for k := range 20 {
+				w.set(j, []string{fmt.Sprintf("key-%d=%d %x", k, w.ends[table], w.payload(table, w.ends[table], 100))}, table)
+			}
+			w.checkpointed(t, a, a)
+			a.look(t)
+			a.compactAll(t)
+		}
+		a.cfg.Keys.Values, a.cfg.Keys.Now = ready, func(context.Context) (time.Time, error) { return time.Now(), nil }
+		a.cfg.Merge.Objects = 2 // what is being cleaned would be merged, too
+		if n := len(w.state.Compaction(table).Runs); n < 20 {
+			t.Fatalf("%d runs", n)
+		}
+		before := a.Stats()
+		slices, between := 0, 0
+		for {
+			if slices%2 == 0 { // another job is due all the time
+				w.put(j, 100, other)
+				w.checkpointed(t, a, a)
+				time.Sleep(2 * time.Minute)
+			}
+			cleaning := a.cleaning != nil
+			if !a.step(t) {
+				break
+			}
+			s := a.Stats()
+			if a.cleaning != nil || cleaning {
+				slices++
+				between = int(s.Jobs[FromSlots] - before.Jobs[FromSlots])
+			} else if s.Jobs[Keys] > before.Jobs[Keys] {
+				break
+			}
+			w.records(table)
+		}
+		s := a.Stats()
+		if s.Jobs[Keys]-before.Jobs[Keys] < 4 || slices < 8 || between < 4 || s.JobsLost > 0 || s.JobsFailed > 0 {
+			t.Errorf("%d slices, %d jobs of others between them; stats %+v", slices, between, s)
+		}
+		if left := len(w.records(table)); left > 60 {
+			t.Errorf("%d records are left of 20 keys", left)
+		}
+	})
+}

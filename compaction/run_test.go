@@ -52,3 +52,65 @@ func TestRun_AnIdleClusterIsCleanedAndRests(t *testing.T) {
 		w.readAll()
 	})
 }
+
+// A checkpoint that is due at every look does not keep anything from being compacted.
+func TestRun_CheckpointsDueAllTheTimeLeaveRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newStored(t)
+		j := w.openJournal()
+		all := parts(w.createTopic(j, j), 2)
+		cfg := soon()
+		cfg.Slots, cfg.Look = 1, 5*time.Second
+		a := w.agent(j, w.bucket, cfg)
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- a.Run(ctx) }()
+		for range 900 {
+			time.Sleep(time.Second)
+			w.during(func() { w.put(j, 200, all...) })
+		}
+		stop()
+		<-ended
+		if s := a.Stats(); s.Built < 80 || s.Jobs[FromSlots] < 8 || s.Failed > 0 {
+			t.Errorf("stats %+v", s)
+		}
+		w.readAll()
+	})
+}
+
+// A checkpoint is due when many extents came, in however few slots: with a count of them, and without one once a first
+// checkpoint was computed.
+func TestRun_ManyExtentsInFewSlots(t *testing.T) {
+	for _, counted := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newStored(t)
+			j := w.openJournal()
+			all := parts(w.createTopic(journalsOf(j, 50)...), 50)
+			cfg := soon()
+			cfg.Extents, cfg.Interval, cfg.LeastSlots = 1000, time.Hour, 10
+			if counted {
+				cfg.Above = func(next func(topic.JournalID) topic.Slot) int { return 50 * (len(w.slots[j]) - int(next(j))) }
+			}
+			a := w.agent(j, w.bucket, cfg)
+			ctx, stop := context.WithCancel(t.Context())
+			ended := make(chan error, 1)
+			go func() { ended <- a.Run(ctx) }()
+			most := 0
+			for i := range 70 {
+				time.Sleep(time.Minute)
+				w.during(func() {
+					w.put(j, 50, all...)
+					newest, _ := w.state.NewestCheckpoint()
+					if since := len(w.slots[j]) - int(newest.Next(j)); counted || i > 61 {
+						most = max(most, since)
+					}
+				})
+			}
+			stop()
+			<-ended
+			if most > 21 {
+				t.Errorf("counted %t: %d slots of 50 extents above the newest checkpoint", counted, most)
+			}
+		})
+	}
+}

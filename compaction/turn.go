@@ -24,6 +24,7 @@ func (w work) String() string { return [...]string{"none", "build", "verify"}[w]
 // view is what one agent sees of the cluster's checkpoints at one moment.
 type view struct {
 	slots, records int           // since the newest verified checkpoint
+	extents        int           // in those slots
 	aged           time.Duration // for how long that is the newest one, as far as this agent knows
 	due            time.Duration // for how long a new one is due, by size or by time
 	rank, ranks    int           // this agent's place among those that may work on the next one, and their number
@@ -47,7 +48,7 @@ func (c Config) delay(n int) time.Duration {
 
 // isDue says whether another checkpoint is to be made: because much happened, or some time went by and something did.
 func (v view) isDue(cfg Config) bool {
-	return v.slots >= cfg.Slots || v.records >= cfg.Records ||
+	return v.slots >= cfg.Slots || v.extents >= cfg.Extents || v.records >= cfg.Records ||
 		v.aged >= cfg.Interval && (v.slots >= cfg.LeastSlots || v.records >= cfg.LeastRecords || v.owing)
 }
 
@@ -87,8 +88,8 @@ type watch struct {
 	mine    control.CheckpointID // made here last
 }
 
-// look gives what there is to see now.
-func (w *watch) look(log Log, cfg Config, now time.Time) view {
+// look gives what there is to see now. extents says how many there are since a checkpoint, in so many slots; nil: none.
+func (w *watch) look(log Log, cfg Config, now time.Time, extents func(control.CheckpointInfo, int) int) view {
 	s := log.State()
 	newest, _ := s.NewestCheckpoint()
 	var v view
@@ -97,6 +98,9 @@ func (w *watch) look(log Log, cfg Config, now time.Time) view {
 	}
 	v.aged = now.Sub(w.since)
 	v.slots, v.records = grown(log, s, newest)
+	if extents != nil {
+		v.extents = extents(newest, v.slots)
+	}
 	if all := s.Checkpoints(); len(all) > 0 && !all[len(all)-1].Verified {
 		v.pending = all[len(all)-1]
 	}
@@ -115,8 +119,8 @@ func (w *watch) look(log Log, cfg Config, now time.Time) view {
 	if !w.due.IsZero() {
 		v.due = now.Sub(w.due)
 	}
-	v.rank, v.ranks = rank(s, cfg.Journal, newest.Control)
-	v.cleaner, _ = rank(s, cfg.Journal, everyNumber)
+	v.rank, v.ranks = cfg.Ranked(s, itemOf(newest.Control))
+	v.cleaner, _ = cfg.Ranked(s, itemOf(everyNumber))
 	v.cleaner = max(v.cleaner, 0)
 	return v
 }
@@ -146,9 +150,13 @@ const everyNumber = ^topic.Slot(0)
 // rank gives a journal's place among those that are open, by rendezvous with a control number; -1 if it is not one of them.
 // One whose agent drains comes behind the others.
 func rank(s *control.State, mine topic.JournalID, number topic.Slot) (place, of int) {
-	var item topic.JournalID
+	return rankFor(s, mine, itemOf(number))
+}
+
+// itemOf gives what stands for a control number in a rendezvous.
+func itemOf(number topic.Slot) (item topic.JournalID) {
 	binary.BigEndian.PutUint64(item[:], uint64(number))
-	return rankFor(s, mine, item)
+	return item
 }
 
 // rankFor is rank for another item, which must be no open journal.

@@ -26,6 +26,8 @@ func TestTurn_WhoDoesWhatAndWhen(t *testing.T) {
 		{"some slots, long ago", view{ranks: 3, aged: 10 * time.Minute, slots: 64}, toBuild},
 		{"some records, long ago", view{ranks: 3, aged: 10 * time.Minute, records: 16}, toBuild},
 		{"many slots", view{ranks: 3, slots: 4096}, toBuild},
+		{"many extents", view{ranks: 3, slots: 400, extents: 400_000}, toBuild},
+		{"not so many", view{ranks: 3, slots: 400, extents: 399_999}, toRest},
 		{"many records", view{ranks: 3, records: 500}, toBuild},
 		{"not a journal that is open", view{rank: -1, ranks: 3, slots: 5000, due: time.Hour}, toRest},
 		{"the second waits for the first", view{rank: 1, ranks: 3, slots: 5000, due: 59 * time.Second}, toRest},

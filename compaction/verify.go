@@ -72,6 +72,7 @@ func (c *Compactor) verify(ctx context.Context, info control.CheckpointInfo) err
 	if err := cut.advance(ctx, math.MaxInt, func(j *control.Journal) topic.Slot { return info.Next(j.ID) }); err != nil {
 		return err
 	}
+	c.perSlot.Store(cut.perSlot())
 	for _, r := range cut.journals {
 		if r.next != r.limit {
 			return fmt.Errorf("%w: slot %d of journal %s does not belong in it", ErrMismatch, r.next, r.id)

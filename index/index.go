@@ -282,6 +282,21 @@ func (x *Index) Len(p topic.Partition) int {
 	return 0
 }
 
+// Above counts the extents in slots that lie at or above what next gives for their journals, if of no partition's extents
+// one below lies behind one above. It takes a step for each of those, and one for each partition.
+func (x *Index) Above(next func(topic.JournalID) topic.Slot) (n int) {
+	from := make([]topic.Slot, len(x.journals))
+	for i, j := range x.journals {
+		from[i] = next(j)
+	}
+	for _, r := range x.rows {
+		for i := len(r.extents) - 1; i >= 0 && r.extents[i].slot >= from[r.extents[i].journal]; i-- {
+			n++
+		}
+	}
+	return n
+}
+
 func (x *Index) entry(r *row, i int) Entry {
 	e := &r.extents[i]
 	next := r.end

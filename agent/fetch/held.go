@@ -22,3 +22,11 @@ func (e *Engine) Held(p topic.Partition, from topic.Offset, limit int) (runs []t
 	}
 	return runs, extents
 }
+
+// Above counts the extents that this agent has in memory of slots at or above what next gives for their journals, which is a
+// cut as a checkpoint makes it.
+func (e *Engine) Above(next func(topic.JournalID) topic.Slot) int {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	return e.index.Above(next)
+}
