@@ -40,8 +40,8 @@ const (
 	maxSegments      = 48 << 20 // largest flush size that leaves room for a batch and a footer in a slot
 )
 
-// errNothingToRun is of an agent with none of the roles that this build has something to run for.
-var errNothingToRun = fmt.Errorf("an agent of this build runs with the role %s only: add it to --roles", settings.RoleBroker)
+// errNothingToRun is of an agent without the role that makes it one.
+var errNothingToRun = fmt.Errorf("an agent has the role %s; to look after what is stored and nothing else, run `odradek compact`", settings.RoleBroker)
 
 // Build names this build, for people.
 var Build = "dev"
@@ -147,14 +147,8 @@ func retriable(err error) bool {
 	return true
 }
 
-// openDevices opens and probes bucket, Redis and data directory.
-func (a *agent) openDevices(ctx context.Context) (func(), error) {
-	var closers []func()
-	closeAll := func() {
-		for i := len(closers) - 1; i >= 0; i-- {
-			closers[i]()
-		}
-	}
+// openBucket opens and probes the bucket, which is locked if it is a directory.
+func (a *agent) openBucket(ctx context.Context) (func(), error) {
 	store, where, err := bucket.Open(ctx, a.settings.Stores.Bucket)
 	if err != nil {
 		return nil, err
@@ -167,13 +161,30 @@ func (a *agent) openDevices(ctx context.Context) (func(), error) {
 	if err != nil {
 		return nil, err
 	}
+	unlock := func() {}
 	if lock != nil {
-		closers = append(closers, func() { lock.Unlock() })
+		unlock = func() { lock.Unlock() }
 	}
 	if err := a.probe(ctx); err != nil {
-		closeAll()
+		unlock()
 		return nil, err
 	}
+	return unlock, nil
+}
+
+// openDevices opens and probes bucket, Redis and data directory.
+func (a *agent) openDevices(ctx context.Context) (func(), error) {
+	var closers []func()
+	closeAll := func() {
+		for i := len(closers) - 1; i >= 0; i-- {
+			closers[i]()
+		}
+	}
+	unlock, err := a.openBucket(ctx)
+	if err != nil {
+		return nil, err
+	}
+	closers = append(closers, unlock)
 	if a.meta, err = a.openMetadata(ctx); err != nil {
 		closeAll()
 		return nil, err

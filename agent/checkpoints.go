@@ -10,6 +10,7 @@ import (
 	"github.com/odradek/odradek/agent/retention"
 	"github.com/odradek/odradek/agent/settings"
 	"github.com/odradek/odradek/compaction"
+	"github.com/odradek/odradek/control"
 	"github.com/odradek/odradek/topic"
 )
 
@@ -52,15 +53,16 @@ type standing struct {
 	slots   int64      // of all journals together
 }
 
-func (s *session) standing() standing {
-	state := s.cluster.State()
+func (s *session) standing() standing { return standingAt(s.cluster.State(), s.cluster.Visible) }
+
+func standingAt(state *control.State, visible func(topic.JournalID) topic.Slot) standing {
 	newest, ok := state.NewestCheckpoint()
 	at := standing{control: newest.Control, numbers: int64(state.Next())}
 	if ok {
 		at.numbers -= int64(newest.Control) + 1
 	}
 	for j := range state.Journals() {
-		at.slots += max(0, int64(s.cluster.Visible(j.ID))-int64(max(newest.Next(j.ID), j.Trim)))
+		at.slots += max(0, int64(visible(j.ID))-int64(max(newest.Next(j.ID), j.Trim)))
 	}
 	return at
 }

@@ -16,8 +16,6 @@ import (
 	"github.com/odradek/odradek/agent/cluster"
 	"github.com/odradek/odradek/agent/ingest"
 	"github.com/odradek/odradek/agent/retention"
-	"github.com/odradek/odradek/metadata"
-	"github.com/odradek/odradek/objectstore"
 	"github.com/odradek/odradek/segment"
 	"github.com/odradek/odradek/slotlog"
 	"github.com/odradek/odradek/topic"
@@ -28,19 +26,7 @@ const unitsAtOnce = 1024
 
 // witnesses are the clocks that say what is old: this machine's, the bucket's and Redis'; with the index in memory there are
 // two.
-func (s *session) witnesses() []retention.Witness {
-	a := s.agent
-	witnesses := []retention.Witness{
-		{Name: "this machine", Now: func(context.Context) (time.Time, error) { return time.Now(), nil }},
-		{Name: "bucket", Now: func(ctx context.Context) (time.Time, error) { return objectstore.Date(ctx, a.store) }},
-	}
-	if s.pooled() {
-		witnesses = append(witnesses, retention.Witness{
-			Name: "redis", Now: func(ctx context.Context) (time.Time, error) { return metadata.Time(ctx, a.meta) },
-		})
-	}
-	return witnesses
-}
+func (s *session) witnesses() []retention.Witness { return s.agent.clocks(s.pooled()) }
 
 // newRetention makes what drops old records.
 func (s *session) newRetention() *retention.Engine {

@@ -42,6 +42,7 @@ var errTold = errors.New("job failed")
 type groups struct {
 	state *control.State // they were looked at in
 	all   map[topic.JournalID]*group
+	once  bool            // all are this agent's, and have waited for long
 	last  topic.JournalID // whose job was done last
 	quiet time.Time       // in this state there is nothing to do until then: what is asked goes over all partitions
 }
@@ -97,7 +98,7 @@ func (g *groups) mine(s *control.State, cfg Config, now time.Time) map[topic.Jou
 			item[i] ^= 0xff // so that the owner itself is a candidate like all others
 		}
 		place, _ := cfg.Ranked(s, item)
-		if place >= 0 && (have.held || now.Sub(have.since) >= time.Duration(place)*(cfg.Merge.Interval+cfg.Stagger)) {
+		if g.once || place >= 0 && (have.held || now.Sub(have.since) >= time.Duration(place)*(cfg.Merge.Interval+cfg.Stagger)) {
 			out[j] = true
 		}
 	}
@@ -225,7 +226,7 @@ func (w *groupWork) held() []held {
 // slots makes extents into runs.
 func (w *groupWork) slots(ctx context.Context) (bool, error) {
 	sources := w.survey.sources(w.state, w.owner)
-	if !isDue(sources, w.now.Sub(w.group.idle), w.cfg.Merge) {
+	if !isDue(sources, w.Compactor.groups.idleOf(w.owner, w.now, w.cfg.Merge.Interval), w.cfg.Merge) {
 		return false, nil
 	}
 	job := planSlots(sources, w.memory())
