@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -22,6 +23,7 @@ import (
 	"github.com/odradek/odradek/control"
 	"github.com/odradek/odradek/metadata"
 	"github.com/odradek/odradek/objectstore"
+	"github.com/odradek/odradek/objectstore/bucket"
 	"github.com/odradek/odradek/slotlog"
 	"github.com/odradek/odradek/topic"
 )
@@ -41,6 +43,9 @@ const (
 // no journal and owns nothing. With once it does what there is to do now, and returns; else it goes on until ctx ends. A
 // directory as bucket is shared with agents that have a Redis; without one it must be this process's alone.
 func RunCompactor(ctx context.Context, s settings.Settings, once bool, out io.Writer) error {
+	if err := clusterIn(ctx, s); err != nil {
+		return err
+	}
 	share := divideAlone(s.Memory)
 	debug.SetMemoryLimit(share.heap)
 	a := &agent{settings: s, banner: out, registry: prometheus.NewRegistry()}
@@ -71,6 +76,25 @@ func RunCompactor(ctx context.Context, s settings.Settings, once bool, out io.Wr
 	return c.run(ctx, once)
 }
 
+// clusterIn looks whether there is a cluster that can be compacted, before anything is locked or made.
+func clusterIn(ctx context.Context, s settings.Settings) error {
+	if s.Stores.Redis == settings.RedisEmbedded && !strings.HasPrefix(s.Stores.Bucket, "file:") {
+		return errNoRedis
+	}
+	store, where, err := bucket.OpenToRead(ctx, s.Stores.Bucket)
+	if err != nil {
+		return err
+	}
+	_, err = store.Head(ctx, slotlog.ControlKey(0))
+	if errors.Is(err, objectstore.ErrNotFound) {
+		err = errNoCluster
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", where.Text, err)
+	}
+	return nil
+}
+
 // loneShares is --memory divided for a process that does nothing but compact.
 type loneShares struct {
 	merge int64 // what one job takes out of slots
@@ -88,10 +112,6 @@ func (a *agent) openShared(ctx context.Context) (func(), error) {
 	closeDevices, err := a.openBucket(ctx)
 	if err != nil {
 		return nil, err
-	}
-	if a.settings.Stores.Redis == settings.RedisEmbedded && a.where.Directory == nil {
-		closeDevices()
-		return nil, errNoRedis
 	}
 	if a.meta, err = a.openMetadata(ctx); err != nil {
 		closeDevices()
@@ -111,11 +131,6 @@ type lone struct {
 }
 
 func (a *agent) newLone(ctx context.Context, share loneShares) (*lone, error) {
-	if _, err := a.store.Head(ctx, slotlog.ControlKey(0)); errors.Is(err, objectstore.ErrNotFound) {
-		return nil, fmt.Errorf("%s: %w", a.where.Text, errNoCluster)
-	} else if err != nil {
-		return nil, fmt.Errorf("%s: %w", a.where.Text, err)
-	}
 	set := a.settings
 	c := &lone{agent: a, ends: make(map[topic.JournalID]topic.Slot)}
 	c.Engine = cluster.New(cluster.Config{Build: Build, Lease: set.Lease}, a.store, a.meta)

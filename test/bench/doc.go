@@ -7,6 +7,7 @@
 //	go run ./test/bench idle       requests of an idle agent with 100 clients, 50 of them committing
 //	go run ./test/bench json       bytes in the bucket per byte of JSON lines
 //	go run ./test/bench start      from start to the first record acknowledged, and RSS at rest
+//	go run ./test/bench keyed      memory of a cleaning by key of many keys, by odradek compact --once; minutes, not in all
 //	go run ./test/bench all
 //
 // sink, bare and load are the processes that the others start.

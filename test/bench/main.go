@@ -12,7 +12,7 @@ var commands = map[string]func([]string) error{
 	"cpu": figureCPU, "latency": figureLatency, "pipeline": figurePipeline,
 	"idle": figureIdle, "json": figureJSON, "start": figureStart,
 	"unavailability": figureUnavailability, "redis-away": figureRedisAway, "redis-lost": figureRedisLost,
-	"outage": figureOutage, "elastic": figureElastic, "spread": figureSpread,
+	"outage": figureOutage, "elastic": figureElastic, "spread": figureSpread, "keyed": figureKeyed,
 }
 
 func main() {
