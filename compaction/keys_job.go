@@ -321,17 +321,26 @@ func (c *Compactor) lastsOf(ctx context.Context, job keyJob) (map[topic.Partitio
 	if !ok {
 		return nil, fmt.Errorf("%w: there is no checkpoint", errNotCleaned)
 	}
+	ends := make(map[topic.Partition]topic.Offset, len(job.parts))
+	for _, p := range job.parts {
+		ends[p.log.Partition] = p.log.Upto
+	}
+	return c.lastsAt(ctx, info, ends)
+}
+
+// lastsAt reads what a checkpoint knows of the producers of partitions, which it must hold up to the offsets given.
+func (c *Compactor) lastsAt(ctx context.Context, info control.CheckpointInfo, ends map[topic.Partition]topic.Offset) (map[topic.Partition]producersAt, error) {
 	h, err := c.head(ctx, info)
 	if err != nil {
 		return nil, err
 	}
-	out := make(map[topic.Partition]producersAt, len(job.parts))
-	for _, p := range job.parts {
-		end := h.End(p.log.Partition)
-		if end < p.log.Upto {
-			return nil, fmt.Errorf("%w: %s is in runs up to %d, in checkpoint at %d up to %d: %w", errNotCleaned, p.log.Partition, p.log.Upto, h.Control, end, checkpoint.ErrCorrupt)
+	out := make(map[topic.Partition]producersAt, len(ends))
+	for p, to := range ends {
+		end := h.End(p)
+		if end < to {
+			return nil, fmt.Errorf("%s is in runs up to %d, in checkpoint at %d up to %d: %w", p, to, h.Control, end, checkpoint.ErrCorrupt)
 		}
-		out[p.log.Partition] = producersAt{end: end}
+		out[p] = producersAt{end: end}
 	}
 	return out, h.ProducerStates(ctx, c.store, func(p topic.Partition, b []byte) error {
 		at, ok := out[p]

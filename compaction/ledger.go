@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -67,6 +68,9 @@ func (c *Compactor) remove(ctx context.Context, planned topic.Slot, all []Garbag
 func (c *Compactor) forgetLedgers(ctx context.Context, now time.Time) error {
 	var old []string
 	err := c.store.List(ctx, LedgerPrefix, func(o objectstore.Info) error {
+		if strings.HasPrefix(o.Key, ErasedPrefix) || strings.HasPrefix(o.Key, ErasingPrefix) {
+			return nil // people must be able to show it
+		}
 		if now.Sub(o.Modified) > ledgerKept && len(old) < deletesOfBatch {
 			old = append(old, o.Key)
 		}

@@ -147,31 +147,35 @@ func erasedFrom(runs []topic.Run) (n uint64) {
 // footerRead is what one GET of a compacted object's footer brings.
 const footerRead = 64 << 10
 
-// check reads the footer of what was made back: it is there, whole by its length, and holds what the MANIFEST is to say. Its
-// bytes were checked by the store as it took them. failed is the error that there was before.
-func (c *Compactor) check(ctx context.Context, m control.Manifest, failed error) error {
-	if failed != nil {
-		return failed
-	}
-	var footer segment.ObjectFooter
-	want := min(m.Size, footerRead)
-	for {
-		_, err := c.get(ctx, m.Output.Key(), m.Size-want, want, func(b []byte) (err error) {
-			footer, err = segment.ReadObjectFooter(b, m.Size)
+// footerOf reads the footer of a compacted object of size bytes.
+func (c *Compactor) footerOf(ctx context.Context, key string, size int64) (footer segment.ObjectFooter, err error) {
+	for want := min(size, footerRead); want > 0; {
+		_, err := c.get(ctx, key, size-want, want, func(b []byte) (err error) {
+			footer, err = segment.ReadObjectFooter(b, size)
 			var short *segment.ShortError
 			if errors.As(err, &short) && short.Need > want {
-				want = min(m.Size, short.Need)
+				want = min(size, short.Need)
 				return nil
 			}
 			want = 0
 			return err
 		})
 		if err != nil {
-			return err
+			return footer, err
 		}
-		if want == 0 {
-			break
-		}
+	}
+	return footer, nil
+}
+
+// check reads the footer of what was made back: it is there, whole by its length, and holds what the MANIFEST is to say. Its
+// bytes were checked by the store as it took them. failed is the error that there was before.
+func (c *Compactor) check(ctx context.Context, m control.Manifest, failed error) error {
+	if failed != nil {
+		return failed
+	}
+	footer, err := c.footerOf(ctx, m.Output.Key(), m.Size)
+	if err != nil {
+		return err
 	}
 	if err := footer.At(m.Output); err != nil {
 		return err

@@ -233,21 +233,9 @@ func (v *clusterView) measure() {
 // findEnd finds where a journal ends now, and when it was written last.
 func (a *agentView) findEnd(ctx context.Context, store objectstore.Store) error {
 	j := a.journal
-	from, err := slotlog.FirstToSeal(ctx, store, j.ID, j.Trim, j.K)
-	if err != nil {
+	var err error
+	if a.Slots, a.SealedAt, err = endOf(ctx, store, j); err != nil {
 		return err
-	}
-	a.Slots = from
-	err = verify.EachTail(ctx, store, j.ID, from, math.MaxUint64, reads, func(t verify.Tail) (bool, error) {
-		if t.Kind == slotlog.Seal {
-			a.SealedAt = &t.Slot
-			return false, nil
-		}
-		a.Slots = t.Slot + 1
-		return true, nil
-	})
-	if err != nil {
-		return fmt.Errorf("find the end of journal %s: %w", j.ID, err)
 	}
 	if a.Opened.At, err = modified(ctx, store, slotlog.ControlKey(j.Opened)); err != nil {
 		return err
@@ -260,6 +248,25 @@ func (a *agentView) findEnd(ctx context.Context, store objectstore.Store) error 
 		a.LastWrite = &at
 	}
 	return nil
+}
+
+// endOf finds the first slot of a journal that does not count now, and the slot of its seal if that is what is there.
+func endOf(ctx context.Context, store objectstore.Store, j *control.Journal) (end topic.Slot, seal *topic.Slot, err error) {
+	if end, err = slotlog.FirstToSeal(ctx, store, j.ID, j.Trim, j.K); err != nil {
+		return 0, nil, err
+	}
+	err = verify.EachTail(ctx, store, j.ID, end, math.MaxUint64, reads, func(t verify.Tail) (bool, error) {
+		if t.Kind == slotlog.Seal {
+			seal = &t.Slot
+			return false, nil
+		}
+		end = t.Slot + 1
+		return true, nil
+	})
+	if err != nil {
+		return 0, nil, fmt.Errorf("find the end of journal %s: %w", j.ID, err)
+	}
+	return end, seal, nil
 }
 
 func (v *clusterView) listTopics() {
