@@ -22,6 +22,9 @@
 //	go run ./test/bench outage           a bucket that is gone for a minute, under more load than memory and WAL hold
 //	go run ./test/bench elastic          one agent, six, two within two minutes
 //	go run ./test/bench spread           three agents beside one; PUTs by agents, bytes and partitions
+//	go run ./test/bench steady           an hour of load with retention: bytes, objects and Redis memory must stay flat
+//	go run ./test/bench history          starts, and a Redis that is filled again, behind a million extents; behind 10 x the slots
+//	go run ./test/bench retained         what Redis holds for what was compacted, by the number of partitions
 //
 // Their goroutines are those of a load (pulse, followers) and are waited for by its close.
 package main

@@ -40,6 +40,7 @@ func (p *Program) Close() {
 	}
 	if build.dir != "" {
 		os.RemoveAll(build.dir)
+		build.dir, build.once = "", sync.Once{} // who goes on with another Program builds anew
 	}
 }
 
