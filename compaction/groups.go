@@ -188,6 +188,9 @@ func (c *Compactor) progress() uint64 {
 func (c *Compactor) compactGroup(ctx context.Context, s *control.State, v *survey, owner topic.JournalID, now time.Time) (bool, error) {
 	w := groupWork{Compactor: c, state: s, survey: v, owner: owner, group: c.groups.all[owner], now: now}
 	turns := [...]func(context.Context) (bool, error){w.slots, w.drops, w.keys, w.runs}
+	if c.groups.once {
+		w.group.turn = 0 // all that comes out of slots is cleaned and merged together
+	}
 	for i := range turns {
 		at := (w.group.turn + i) % len(turns)
 		if did, err := turns[at](ctx); did || err != nil {

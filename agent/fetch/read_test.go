@@ -15,6 +15,7 @@ import (
 	"github.com/odradek/odradek/objectstore/faulty"
 	"github.com/odradek/odradek/recordbatch"
 	"github.com/odradek/odradek/segment"
+	"github.com/odradek/odradek/topic"
 	"github.com/odradek/odradek/slotlog"
 )
 
@@ -241,15 +242,18 @@ func TestRead_TailNeedsNoBucket(t *testing.T) {
 	}
 }
 
-// One GET brings an aligned chunk: whoever reads the neighbours later finds them in the cache.
+// One GET brings an aligned chunk once a second partition of a segment is asked for: whoever reads the neighbours later finds
+// them in the cache.
 func TestRead_NeighboursShareAChunk(t *testing.T) {
 	b := newBench(Config{})
-	b.write(t, false, segment.None, in{orders, []string{value(1, 1000)}}, in{payments, []string{value(2, 1000)}})
+	third := topic.Partition{Topic: topic.ID{3}}
+	b.write(t, false, segment.None, in{orders, []string{value(1, 1000)}}, in{payments, []string{value(2, 1000)}}, in{third, []string{value(3, 1000)}})
 	b.read(t, orders, 0)
 	b.read(t, payments, 0)
+	b.read(t, third, 0)
 	b.read(t, orders, 0)
-	if n := b.gets(); n != 1 {
-		t.Errorf("%d GETs for one chunk, want 1", n)
+	if n := b.gets(); n != 2 {
+		t.Errorf("%d GETs for one extent and one chunk, want 2", n)
 	}
 }
 

@@ -13,13 +13,20 @@ import (
 	"github.com/odradek/odradek/topic"
 )
 
-// One GET of a slot brings an aligned chunk: whoever reads one partition of a segment soon reads the others. The cache
-// must hold many of them, or readers at different places throw out each other's before they are used. An extent that is as
-// large as a chunk is read by itself.
+// One GET of a slot brings an aligned chunk where others read the segment's other partitions, too: as large as what they asked
+// for of the one before. Who scans one of a thousand partitions and is alone there reads its extents and nothing else. The
+// cache must hold many of the largest chunks, or readers at different places throw out each other's before they are used. An
+// extent that is as large as one is read by itself.
 const (
 	maxChunk = 4 << 20
 	minChunk = 256 << 10
 	chunks   = 32 // in the cache, at least
+
+	leastChunk = 16 << 10
+	growth     = 8       // times what was asked for of an object is read around the next extent that is
+	fewExtents = 4       // fewer are read alone
+	mostAsked  = 4096    // objects of which it is remembered
+	mostPassed = 1 << 14 // partitions of which it is remembered where they were read last
 )
 
 // chunkBytes is the size of chunks that suits a cache: a power of two.
@@ -79,7 +86,7 @@ func (e *Engine) extent(ctx context.Context, p topic.Partition, x located) ([][]
 
 // unpacked reads an extent's batches. Every byte of them is verified: block table, blocks, and each block's CRC (C2, I5).
 func (e *Engine) unpacked(ctx context.Context, p topic.Partition, x located) ([]byte, error) {
-	stored, alone, err := e.stored(ctx, x)
+	stored, alone, err := e.stored(ctx, p, x)
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +101,7 @@ func (e *Engine) unpacked(ctx context.Context, p topic.Partition, x located) ([]
 }
 
 // stored gives an extent's bytes, and whether nothing else is in the memory that they lie in.
-func (e *Engine) stored(ctx context.Context, x located) (b []byte, alone bool, err error) {
+func (e *Engine) stored(ctx context.Context, p topic.Partition, x located) (b []byte, alone bool, err error) {
 	at := storedAt(x.Entry)
 	switch {
 	case !x.Object.IsZero():
@@ -103,7 +110,11 @@ func (e *Engine) stored(ctx context.Context, x located) (b []byte, alone bool, e
 		b, err = e.fetch(ctx, at)
 		alone = true
 	default:
-		b, err = e.chunked(ctx, at)
+		if size := e.around(p, x.Entry); size > 0 {
+			b, err = e.chunked(ctx, at, size)
+		} else {
+			b, err = e.spans.load(ctx, at, func(around) (stretch, bool) { return at, false }, e.fetch)
+		}
 	}
 	if err == nil && len(b) < int(x.Length) {
 		err = fmt.Errorf("%d bytes at %d, want %d: %w", len(b), x.Position, x.Length, segment.ErrCorrupt)
@@ -111,15 +122,40 @@ func (e *Engine) stored(ctx context.Context, x located) (b []byte, alone bool, e
 	return b, alone, err
 }
 
-// chunked gives bytes of a slot's object from the chunks that hold them.
-func (e *Engine) chunked(ctx context.Context, at stretch) ([]byte, error) {
-	first, last := at.from/e.chunkBytes, (at.to-1)/e.chunkBytes
+// around gives the size of the chunks that an extent of a slot is read in, a power of two; 0: it is read alone. It notes that
+// the extent was asked for.
+func (e *Engine) around(p topic.Partition, x index.Entry) uint32 {
+	object := holder(x)
+	here, _ := e.asked.Get(object)
+	wanted := growth * here
+	if last, ok := e.passed.Get(p); ok && last != object {
+		if before, ok := e.asked.Get(last); ok {
+			wanted = before
+		}
+	}
+	e.asked.Drop(object)
+	e.asked.Put(object, here+int64(x.Length), 1)
+	e.passed.Drop(p)
+	e.passed.Put(p, object, 1)
+	if wanted < fewExtents*int64(x.Length) {
+		return 0
+	}
+	size := uint32(leastChunk)
+	for size < e.chunkBytes && int64(size) < wanted {
+		size *= 2
+	}
+	return size
+}
+
+// chunked gives bytes of a slot's object from the chunks of a size that hold them.
+func (e *Engine) chunked(ctx context.Context, at stretch, size uint32) ([]byte, error) {
+	first, last := at.from/size, (at.to-1)/size
 	parts := make([][]byte, last-first+1)
 	errs := make([]error, len(parts))
 	var wg sync.WaitGroup
 	for i := range parts {
-		begin := (first + uint32(i)) * e.chunkBytes
-		chunk := stretch{at.object, begin, begin + e.chunkBytes}
+		begin := (first + uint32(i)) * size
+		chunk := stretch{at.object, begin, begin + size}
 		part := stretch{at.object, max(at.from, chunk.from), min(at.to, chunk.to)}
 		wg.Go(func() {
 			parts[i], errs[i] = e.spans.load(ctx, part, func(around) (stretch, bool) { return chunk, false }, e.fetch)

@@ -54,6 +54,8 @@ type Engine struct {
 	spans      *spans
 	tables     *cache.Cache[extentKey, []segment.Extent] // of runs, by where they begin
 	paths      *cache.Cache[path, int64]                 // how much was read at once up to there
+	asked      *cache.Cache[objectKey, int64]            // bytes of extents that were asked for of a slot
+	passed     *cache.Cache[topic.Partition, objectKey]  // the slot that a partition was read in last
 	hollow     *cache.Cache[extentKey, topic.Offset]     // of runs, by where they begin: there is no record from this offset on
 	extents    *cache.Cache[extentKey, []([]byte)]
 	gets       chan struct{}       // holds one for each GET under way
@@ -90,6 +92,8 @@ func New(store objectstore.Store, cfg Config) *Engine {
 		spans:      newSpans(cfg.CatchUpBytes/2 - cfg.tableBytes()),
 		tables:     cache.New[extentKey, []segment.Extent](cfg.tableBytes()),
 		paths:      cache.New[path, int64](maxPaths),
+		asked:      cache.New[objectKey, int64](mostAsked),
+		passed:     cache.New[topic.Partition, objectKey](mostPassed),
 		hollow:     cache.New[extentKey, topic.Offset](maxPaths),
 		gets:       make(chan struct{}, maxGets),
 		flight:     semaphore.NewWeighted(cfg.getBytes()),
