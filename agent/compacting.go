@@ -24,7 +24,7 @@ func compacting(cfg compaction.Config, set settings.Settings) compaction.Config 
 	if cfg.Merge == (compaction.MergeConfig{}) {
 		cfg.Merge = compaction.MergeConfig{
 			Bytes: int64(set.Compaction.Size), Slots: set.Compaction.Slots, Interval: set.Compaction.Interval,
-			InputBytes: divide(set.Memory).merge,
+			Gather: set.Compaction.Gather, InputBytes: divide(set.Memory).merge,
 		}
 		cfg.Merge.ObjectBytes = stepsOfObject * cfg.Merge.InputBytes
 		if set.Memory < largeHeap {

@@ -15,8 +15,8 @@ import (
 	"github.com/odradek/odradek/objectstore/faulty"
 	"github.com/odradek/odradek/recordbatch"
 	"github.com/odradek/odradek/segment"
-	"github.com/odradek/odradek/topic"
 	"github.com/odradek/odradek/slotlog"
+	"github.com/odradek/odradek/topic"
 )
 
 func TestRead_GivesBackEveryByteFromEveryOffset(t *testing.T) {

@@ -65,6 +65,7 @@ type Compaction struct {
 	Size     Bytes         // as soon as one agent's partitions have so much in segments
 	Slots    int           // or in so many segments
 	Interval time.Duration // or so long after the last time
+	Gather   time.Duration // those objects are merged after so long at the latest, if there are some
 }
 
 // Log says what the agent's log looks like.
@@ -118,6 +119,8 @@ const (
 	maxCompactionSlots    = 4096
 	minCompactionInterval = time.Second
 	maxCompactionInterval = 7 * 24 * time.Hour
+	minCompactionGather   = time.Second
+	maxCompactionGather   = 30 * 24 * time.Hour
 	minGCGrace            = time.Second
 	maxGCGrace            = 30 * 24 * time.Hour
 	maxDefaultMemory      = 4 * GiB
@@ -146,7 +149,7 @@ func Defaults() Settings {
 			SlotsInFlight: 16,
 		},
 		Checkpoint: Checkpoint{Slots: 4096, Interval: 10 * time.Minute},
-		Compaction: Compaction{Size: 64 * MiB, Slots: 256, Interval: 10 * time.Minute},
+		Compaction: Compaction{Size: 64 * MiB, Slots: 256, Interval: 10 * time.Minute, Gather: 24 * time.Hour},
 		GCGrace:    time.Hour,
 		Log:        Log{Level: slog.LevelInfo, Format: "text"},
 		Kafka:      topic.Config{},

@@ -205,6 +205,8 @@ var table = []setting{
 	},
 	duration("compaction-interval", "or so long after the last time, if there is one at all",
 		func(s *Settings) *time.Duration { return &s.Compaction.Interval }, minCompactionInterval, maxCompactionInterval),
+	duration("compaction-gather", "such objects are merged by ranges of partitions when there are 60 of them or 8GiB, or eight that waited for so long",
+		func(s *Settings) *time.Duration { return &s.Compaction.Gather }, minCompactionGather, maxCompactionGather),
 	duration("gc-grace", "an object is deleted when nothing has needed it for so long; what was made and never used, after 24 times as long",
 		func(s *Settings) *time.Duration { return &s.GCGrace }, minGCGrace, maxGCGrace),
 	defaultSaid("half of the machine's, at most 4GiB",
