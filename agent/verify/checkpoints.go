@@ -150,6 +150,7 @@ func recentDeltas(deltas []sequence.Delta) []sequence.Delta {
 // endCheckpoints compares the checkpoints with what the log says (G1), and tells of objects that none of them names.
 func (w *walk) endCheckpoints(ctx context.Context) error {
 	named := make(map[string]bool)
+	var compared []*checkpoint.Head
 	for _, c := range w.state.Checkpoints() {
 		name := checkpoint.Name{Control: c.Control, ID: c.ID}
 		named[name.Key()] = true
@@ -174,7 +175,10 @@ func (w *walk) endCheckpoints(ctx context.Context) error {
 			}
 		}
 		w.report.Checkpoints = append(w.report.Checkpoints, out)
-		i := slices.IndexFunc(w.checks, func(k *checkpointCheck) bool { return k.ID == c.ID })
+		compared = append(compared, head)
+	}
+	for _, head := range compared { // what an older one says of slots below TRIM only the newest ones can tell
+		i := slices.IndexFunc(w.checks, func(k *checkpointCheck) bool { return k.ID == head.ID })
 		if i < 0 {
 			continue // not verified: nobody goes by it
 		}

@@ -322,6 +322,24 @@ func TestRun_ALogStartThatATrimmedSlotSetIsTheCheckpoints(t *testing.T) {
 	f.clean()
 }
 
+// So may slots that an older checkpoint holds, which is kept because the era was recovered from it: what lay in them is below
+// the log start that only newer ones know.
+func TestRun_ALogStartThatATrimmedSlotSetIsNewerThanACheckpoint(t *testing.T) {
+	f := whole(t)
+	f.checkpoint()
+	old, _ := f.state.NewestCheckpoint()
+	f.holds(control.Era{Number: 2, RunID: "another", ReplicationID: "too", Checkpoint: old.Control})
+	f.slotWith(second, 2, segment.Footer{LogStarts: []segment.LogStart{{Partition: o1, Start: 6}}})
+	f.checkpoint()
+	f.checkpoint()
+	f.holds(f.compact(1, part{partition: o0, to: 40, batches: append(firstOf0(), batch(30, 10, 1, producer(30)))}))
+	f.holds(control.Trim{Journal: second, Slot: 3})
+	if n := len(f.state.Checkpoints()); n != 3 {
+		t.Fatalf("%d checkpoints are kept", n)
+	}
+	f.clean()
+}
+
 func TestRun_WhatWasTrimmedOfADeletedTopicIsNotMissed(t *testing.T) {
 	f := whole(t)
 	f.checkpoint()
