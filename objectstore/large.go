@@ -14,8 +14,10 @@ const (
 	largePause = 200 * time.Millisecond
 	// abortTime bounds how long CreateLarge tries to end an upload that failed.
 	abortTime = 10 * time.Second
-	// largeChunk is the unit in which CreateLarge takes memory.
+	// largeChunk is the unit in which CreateLarge takes memory, and smallChunk what it begins with: each chunk is as large as
+	// all before it, until it is that unit.
 	largeChunk = 1 << 20
+	smallChunk = 16 << 10
 )
 
 // CreateLarge stores what write emits under key, if and only if the key does not exist, and gives its size. Up to twice
@@ -98,7 +100,7 @@ func (w *largeWriter) fill(b []byte) int {
 		if n := len(w.free); n > 0 {
 			chunk, w.free = w.free[n-1][:0], w.free[:n-1]
 		} else {
-			chunk = make([]byte, 0, largeChunk)
+			chunk = make([]byte, 0, min(largeChunk, max(smallChunk, w.size)))
 		}
 		p.chunks = append(p.chunks, chunk)
 		last++

@@ -146,8 +146,8 @@ func (w *ObjectWriter) Append(batches []byte) error {
 				return err
 			}
 		}
-		if w.raw == nil {
-			w.raw = make([]byte, 0, max(ObjectExtentRaw, info.Size))
+		if need := len(w.raw) + info.Size; need > cap(w.raw) {
+			w.raw = append(make([]byte, 0, max(need, min(4*need, ObjectExtentRaw))), w.raw...)
 		}
 		w.epoch, w.next = info.LeaderEpoch, info.Next()
 		w.raw = append(w.raw, batches[:info.Size]...)
