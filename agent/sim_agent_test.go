@@ -284,12 +284,12 @@ func (x *simProcess) ended(ctx context.Context, err error) {
 // open makes the devices of an agent.
 func (x *simProcess) open() (*agent, error) {
 	set := settings.Defaults()
-	set.Memory, set.WALSize, set.Flush.SlotsInFlight = 64<<20, 1<<20, 4
+	set.Memory, set.WALSize, set.Flush.SlotsInFlight = 64<<20, 256<<10, 4
 	set.Flush.Interval, set.Flush.Size = 100*time.Millisecond, 8<<10
 	set.Flush.Compression = "none"
 	set.Lease, set.DataDir = x.p.lease, x.on.dir
 	set.Stores.Redis = "redis://simulated"
-	set.Kafka = topic.Config{"offsets.topic.num.partitions": fmt.Sprint(simGroups)}
+	set.Kafka = topic.Config{"offsets.topic.num.partitions": fmt.Sprint(simGroups), "log.retention.check.interval.ms": "1500"}
 	registry := prometheus.NewRegistry()
 	metered, err := meter.New(x.bucket, registry)
 	if err != nil {
@@ -307,7 +307,7 @@ func (x *simProcess) open() (*agent, error) {
 		place: place.Place{Host: x.on.name, Port: 9092, Zone: x.on.zone}, elapsed: func() time.Duration { return time.Since(x.p.began) },
 	}
 	a.metrics = newMetrics(registry, a)
-	a.compaction = simCompaction(&a.settings)
+	a.compaction = x.p.simCompaction(&a.settings)
 	return a, nil
 }
 

@@ -40,7 +40,8 @@ type simBook struct {
 
 // simCounts names what a book counts beside its own fields.
 var simCounts = [...]string{"damaged reads", "sealed in a move", "generations", "members' commits", "topics made", "topics deleted", "begun from a checkpoint",
-	"spoiled checkpoints", "killed at a checkpoint", "deletions"}
+	"spoiled checkpoints", "killed at a checkpoint", "deletions", "spoiled compacted objects", "killed at compaction",
+	"jobs for another", "jobs lost to another", "log starts raised by age"}
 
 // The places in simCounts.
 const (
@@ -54,6 +55,11 @@ const (
 	simSpoiled
 	simKilledAtCheckpoint
 	simDeletions
+	simCompactedSpoiled
+	simKilledAtCompaction
+	simJobsForAnother
+	simJobsLost
+	simAged
 )
 
 // sender is a producer and all it sent, in its order.

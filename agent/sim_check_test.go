@@ -26,11 +26,15 @@ import (
 func (p *simPool) settle(clients []simClient) {
 	ctx, cancel := context.WithTimeout(context.Background(), simSettle)
 	defer cancel()
+	var wg sync.WaitGroup
 	for i, c := range clients {
-		if !c.settle(ctx) {
-			p.wrong("client %d (%T) gets no end of what it began", i, c)
-		}
+		wg.Go(func() {
+			if !c.settle(ctx) {
+				p.wrong("client %d (%T) gets no end of what it began", i, c)
+			}
+		})
 	}
+	wg.Wait()
 	p.note("%d records acked", p.book.records())
 }
 

@@ -46,7 +46,7 @@ func (p *simPool) clients() []simClient {
 	for i := range simGroups {
 		out = append(out, &simCommitter{p: p, r: p.draws(fmt.Sprintf("committer %d", i)), group: fmt.Sprintf("group-%d", i)})
 	}
-	out = append(out, &simAdmin{p: p, r: p.draws("admin")}, &simDeleter{p: p, r: p.draws("deleter")})
+	out = append(out, &simAdmin{p: p, r: p.draws("admin")}, &simDeleter{p: p, r: p.draws("deleter")}, newAger(p))
 	return append(out, p.teams()...)
 }
 

@@ -57,6 +57,10 @@ var simFaults = []struct {
 	{"checkpoints hidden", (*simFault).checkpointsHidden},
 	{"checkpoints slow", (*simFault).checkpointsSlow},
 	{"killed at a checkpoint", (*simFault).killedAtCheckpoint},
+	{"compacted objects damaged", (*simFault).compactedDamaged},
+	{"compacted objects slow", (*simFault).compactedSlow},
+	{"killed at compaction", (*simFault).killedAtCompaction},
+	{"compacts for another", (*simFault).compactsForAnother},
 }
 
 // draw makes the seed's faults: at least three, of any kinds, within a time.
@@ -65,7 +69,7 @@ func (p *simPool) draw(within time.Duration) []*simFault {
 	for i := range 3 + p.rand.IntN(6) {
 		f := &simFault{
 			kind: simFaults[p.rand.IntN(len(simFaults))].kind, at: time.Duration(p.rand.Int64N(int64(within))),
-			lasts: time.Second + time.Duration(p.rand.Int64N(int64(14*time.Second))), r: p.draws(fmt.Sprintf("fault %d", i)), number: i,
+			lasts: time.Second + time.Duration(p.rand.Int64N(int64(4*time.Second+2*p.lease))), r: p.draws(fmt.Sprintf("fault %d", i)), number: i,
 		}
 		plan = append(plan, f)
 		p.note("plan %d: %s at %v for %v", i, f.kind, f.at, f.lasts)

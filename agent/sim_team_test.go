@@ -19,9 +19,9 @@ import (
 
 const (
 	simTeamParts  = 4               // partitions that a team shares, of simTopic
-	simRebalance  = 8 * time.Second // that a member has to join again
+	simRebalance  = 5 * time.Second // that a member has to join again
 	simBeat       = 2 * time.Second // between two heartbeats
-	simJoinAnswer = simRebalance + 5*time.Second
+	simJoinAnswer = simRebalance + 4*time.Second
 )
 
 // simTeam is a consumer group with members (the classic protocol), and what they were told.
@@ -63,7 +63,7 @@ func (m simMark) compare(o simMark) int {
 // teams makes a seed's teams, and gives their members: one team that changes, and one that nobody leaves.
 func (p *simPool) teams() (out []simClient) {
 	for i, t := range []*simTeam{
-		{p: p, group: "restive", session: 10 * time.Second, restive: true},
+		{p: p, group: "restive", session: 6 * time.Second, restive: true},
 		{p: p, group: "steady", session: 45 * time.Second},
 	} {
 		t.generations = make(map[int32]*simGeneration)
@@ -343,7 +343,7 @@ func (c *simMember) settle(ctx context.Context) bool {
 				if m.turn(done) && m.joined && c.team.whole() {
 					stop()
 				}
-				rest(done, m.r, simBeat)
+				rest(done, m.r, simBeat/4)
 			}
 		})
 	}

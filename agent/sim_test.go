@@ -119,7 +119,7 @@ func (l *simRandom) Read(b []byte) (int, error) {
 const (
 	simTopic      = "t"
 	simPartitions = 6
-	simRecords    = 1000 // acked at least
+	simRecords    = 600 // acked at least
 	simSettle     = 3 * time.Minute
 	simPace       = 1200 * time.Millisecond // at most between what a producer sends
 	simHurry      = 60 * time.Millisecond   // the same, when all faults are over and records are missing
@@ -135,8 +135,10 @@ type simPool struct {
 	bucket *simBucket
 	world  *faulty.World
 	lease  time.Duration
+	rests  bool // checkpoints and compaction come seldom
 	plan   []*simFault
 	topic  topic.ID
+	aging  topic.ID // whose records are dropped by age
 
 	control *simControl
 	footers *simFooters
@@ -160,7 +162,8 @@ func newPool(t *testing.T, seed uint64, dir string) *simPool {
 		world: faulty.NewWorld(), control: newSimControl(), footers: &simFooters{slots: make(map[topic.JournalID][]segment.SlotExtents)},
 		kinds: make(map[string]int),
 	}
-	p.lease = []time.Duration{time.Second, 2 * time.Second, 5 * time.Second}[p.rand.IntN(3)]
+	p.lease = []time.Duration{time.Second, time.Second, 2 * time.Second, 2 * time.Second, 5 * time.Second}[p.rand.IntN(5)]
+	p.rests = p.rand.IntN(2) == 0
 	p.book = newBook(p)
 	return p
 }
@@ -197,8 +200,8 @@ func (p *simPool) wrong(format string, args ...any) {
 
 // live is the story: agents start, clients work, faults come and go, all is mended, everything is checked.
 func (p *simPool) live() {
-	p.note("seed %d, lease %v", p.seed, p.lease)
-	agents := 3 + p.rand.IntN(3)
+	p.note("seed %d, lease %v, compaction rests: %t", p.seed, p.lease, p.rests)
+	agents := 3 + p.rand.IntN(5)/2
 	for range agents {
 		p.start(p.newDisk())
 	}
@@ -213,7 +216,7 @@ func (p *simPool) live() {
 	for _, c := range clients {
 		wg.Go(func() { c.work(ctx) })
 	}
-	p.plan = p.draw(time.Duration(6+p.rand.IntN(10)) * time.Second)
+	p.plan = p.draw(3*time.Second + p.lease + time.Duration(p.rand.IntN(6))*time.Second)
 	for _, f := range p.plan {
 		faults.Go(func() { f.happen(p) })
 	}
@@ -249,6 +252,11 @@ func (p *simPool) prepare() bool {
 		ctx, cancel := context.WithTimeout(context.Background(), simSettle)
 		defer cancel()
 		id, err := s.cluster.CreateTopic(ctx, cluster.NewTopic{Name: simTopic, Partitions: simPartitions})
+		if err == nil {
+			p.aging, err = s.cluster.CreateTopic(ctx, cluster.NewTopic{
+				Name: simAging, Partitions: simAgingParts, Config: topic.Config{"retention.ms": fmt.Sprint(simAge.Milliseconds())},
+			})
+		}
 		if err == nil {
 			err = (&coordinators{s}).create(ctx)
 		}
