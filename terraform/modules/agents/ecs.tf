@@ -7,8 +7,8 @@ resource "aws_ecs_cluster" "this" {
 
 locals {
   tasks = merge(
-    { compactor = { role = "compactor", cpu = var.compactor.cpu, memory = var.compactor.memory } },
-    local.on_ec2 ? {} : { agents = { role = "broker", cpu = var.cpu, memory = var.memory } },
+    { compactor = { role = "compactor", command = "compact", cpu = var.compactor.cpu, memory = var.compactor.memory } },
+    local.on_ec2 ? {} : { agents = { role = "broker", command = "agent", cpu = var.cpu, memory = var.memory } },
   )
 }
 
@@ -47,7 +47,7 @@ resource "aws_ecs_task_definition" "this" {
       name                   = "odradek"
       image                  = var.image
       essential              = true
-      command                = ["agent"]
+      command                = [each.value.command]
       stopTimeout            = local.stop_after
       readonlyRootFilesystem = true
       environment            = [for name in sort(keys(local.settings[each.value.role])) : { name = name, value = local.settings[each.value.role][name] }]
@@ -56,7 +56,7 @@ resource "aws_ecs_task_definition" "this" {
       ]
       mountPoints = [{ sourceVolume = "data", containerPath = local.data_dir, readOnly = false }]
       portMappings = [
-        for port in [local.kafka_port, local.http_port] : { containerPort = port, hostPort = port, protocol = "tcp" }
+        for port in each.key == "agents" ? [local.kafka_port, local.http_port] : [local.http_port] : { containerPort = port, hostPort = port, protocol = "tcp" }
       ]
       ulimits        = [{ name = "nofile", softLimit = 65536, hardLimit = 65536 }]
       systemControls = []
@@ -94,9 +94,10 @@ resource "aws_ecs_service" "this" {
   deployment_minimum_healthy_percent = 100
   deployment_maximum_percent         = 200
 
+  # The compactor ends at once as long as no agent has made the cluster, and is started again until one has.
   deployment_circuit_breaker {
-    enable   = true
-    rollback = true
+    enable   = each.key == "agents"
+    rollback = each.key == "agents"
   }
 
   network_configuration {

@@ -7,7 +7,7 @@ locals {
   # What a role may create and what it may delete, by the first word of the keys.
   creates = {
     broker    = ["control", "journal", "probe"]
-    compactor = ["control", "journal", "probe", "checkpoint", "compacted", "ledger"]
+    compactor = ["control", "probe", "checkpoint", "compacted", "ledger"]
   }
   deletes = {
     broker    = []

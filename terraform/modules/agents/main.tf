@@ -1,4 +1,4 @@
-# A pool of agents that grows and shrinks, and one small compactor beside it. An agent finds out by itself where it
+# A pool of agents that grows and shrinks, and one small compactor (`odradek compact`) beside it. An agent finds out by itself where it
 # stands: address and zone come from the metadata of its task or instance, its node id from the control log.
 
 locals {
@@ -19,26 +19,24 @@ locals {
     ODRADEK_BUCKET      = var.bucket.url
     ODRADEK_REDIS       = var.redis.url
     ODRADEK_CLUSTER     = var.cluster
-    ODRADEK_LISTEN      = "0.0.0.0:${local.kafka_port}"
     ODRADEK_HTTP        = "0.0.0.0:${local.http_port}"
     ODRADEK_DATA_DIR    = local.data_dir
     ODRADEK_LOG_FORMAT  = "json"
     ODRADEK_METRICS_EMF = "true"
   }
 
-  # The process may take two fifths and 64 MiB more than it is told, and the system wants some as well.
+  # A broker may take two fifths and 64 MiB more than it is told, and the system wants some as well.
   settings = {
     broker = merge(local.common, {
       ODRADEK_ROLES    = "broker"
+      ODRADEK_LISTEN   = "0.0.0.0:${local.kafka_port}"
       ODRADEK_WAL_SIZE = "${var.wal_size_mib}MiB"
       }, local.on_ec2 ? {} : {
       ODRADEK_MEMORY = "${floor(var.memory * 0.6)}MiB"
     }, local.extra)
 
     compactor = merge(local.common, {
-      ODRADEK_ROLES    = "compactor"
-      ODRADEK_WAL_SIZE = "64MiB"
-      ODRADEK_MEMORY   = "${floor(var.compactor.memory * 0.6)}MiB"
+      ODRADEK_MEMORY = "${floor(var.compactor.memory * 0.8)}MiB" # what it keeps to
     }, local.extra)
   }
 
