@@ -51,6 +51,8 @@ func RunCompactor(ctx context.Context, s settings.Settings, once bool, out io.Wr
 	a := &agent{settings: s, banner: out, registry: prometheus.NewRegistry()}
 	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	a.metrics = &metrics{process: a.registry}
+	a.registry.MustRegister(readyGauge(a))
+	a.settings.Roles = []string{settings.RoleCompactor} // what its metrics say it is
 	a.current.set("starting")
 	if err := a.chaos.begin(a.registry); err != nil {
 		return err
@@ -60,6 +62,7 @@ func RunCompactor(ctx context.Context, s settings.Settings, once bool, out io.Wr
 		return err
 	}
 	defer stopOps()
+	defer a.printMetrics(ctx)()
 	closeDevices, err := a.openShared(ctx)
 	switch {
 	case err != nil && ctx.Err() != nil:

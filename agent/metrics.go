@@ -80,15 +80,20 @@ func newMetrics(r prometheus.Registerer, a *agent) *metrics {
 		}),
 	}
 	r.MustRegister(m.walClosed, m.owned)
-	r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+	r.MustRegister(readyGauge(a))
+	return m
+}
+
+// readyGauge tells whether the agent, or the compactor, does its work.
+func readyGauge(a *agent) prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Namespace: "odradek", Name: "agent_ready", Help: "1 while clients are served.",
 	}, func() float64 {
 		if a.current.reasons() == nil {
 			return 1
 		}
 		return 0
-	}))
-	return m
+	})
 }
 
 // session begins a registry for the parts of a new session, which takes the place of the one before.

@@ -67,9 +67,8 @@ var emfMetrics = []emfMetric{
 	{name: "CompactionDamaged", unit: "Count", of: "odradek_compaction_jobs_damaged_total", kind: emfGrowth},
 }
 
-// Run prints a line a minute, and a last one when ctx ends, so that what happened until then is counted. It returns
-// nil after ctx ended.
-func (e EMF) Run(ctx context.Context) error {
+// Run prints a line a minute, and a last one when ctx ends, so that what happened until then is counted.
+func (e EMF) Run(ctx context.Context) {
 	ticker := time.NewTicker(emfInterval)
 	defer ticker.Stop()
 	before, since := e.gather(), time.Now()
@@ -87,7 +86,7 @@ func (e EMF) Run(ctx context.Context) error {
 			}
 		}
 		if ended {
-			return nil
+			return
 		}
 		before, since = now, at
 	}

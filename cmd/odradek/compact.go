@@ -15,7 +15,8 @@ import (
 // compactSettings are the agent's settings that mean something to a compactor.
 var compactSettings = []string{
 	"config", "bucket", "data-dir", "redis", "redis-password-file", "cluster", "memory", "http", "pprof", "lease", "checkpoint-slots",
-	"checkpoint-interval", "compaction-size", "compaction-slots", "compaction-interval", "compaction-gather", "gc-grace", "log-level", "log-format", "set",
+	"checkpoint-interval", "compaction-size", "compaction-slots", "compaction-interval", "compaction-gather", "gc-grace", "log-level", "log-format",
+	"metrics-emf", "set",
 }
 
 // runCompactor looks after what a cluster stores.

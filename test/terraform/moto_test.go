@@ -104,8 +104,18 @@ func provider(address string) string {
 	return s.String()
 }
 
-// onInstances puts a pool on instances beside that of the example.
+// onInstances puts a pool on instances beside that of the example, in a VPC of its own without NAT gateways: moto has one
+// private zone of names in each.
 const onInstances = `
+module "other_network" {
+  source = "../../modules/network"
+
+  name  = "odradek-ec2"
+  cidr  = "10.43.0.0/16"
+  zones = ["eu-central-1a", "eu-central-1b"]
+  nat   = "none"
+}
+
 module "instances" {
   source = "../../modules/agents"
 
@@ -113,8 +123,11 @@ module "instances" {
   launch     = "ec2"
   ami_id     = "ami-12c6146b"
   image      = var.image
-  vpc_id     = module.network.vpc_id
-  subnet_ids = module.network.subnet_ids
+  vpc_id     = module.other_network.vpc_id
+  subnet_ids = module.other_network.subnet_ids
+
+  assign_public_ip = module.other_network.assign_public_ip
+
   bucket     = module.bucket.bucket
   redis      = { url = var.redis_url }
   agents     = { min = 2, max = 4 }
@@ -154,8 +167,8 @@ func TestMoto_WhatIsAppliedIsDestroyed(t *testing.T) {
 		t.Errorf("metrics at %v", names)
 	}
 	for kind, want := range map[string]int{
-		"aws_ecs_service": 3, "aws_appautoscaling_policy": 2, "aws_autoscaling_policy": 2, "aws_autoscaling_group": 1, "aws_subnet": 4,
-		"aws_lb": 2, "aws_s3_bucket_policy": 1, "aws_cloudwatch_metric_alarm": 12, "aws_vpc_endpoint": 1, "aws_iam_role": 6,
+		"aws_ecs_service": 3, "aws_appautoscaling_policy": 2, "aws_autoscaling_policy": 2, "aws_autoscaling_group": 1, "aws_subnet": 6,
+		"aws_lb": 2, "aws_s3_bucket_policy": 1, "aws_cloudwatch_metric_alarm": 12, "aws_vpc_endpoint": 2, "aws_iam_role": 6,
 	} {
 		if got := len(s.of(kind)); got != want {
 			t.Errorf("%d of %s, want %d", got, kind, want)
@@ -166,7 +179,7 @@ func TestMoto_WhatIsAppliedIsDestroyed(t *testing.T) {
 		t.Errorf("the bucket's policy is %s", got)
 	}
 
-	w.run(ctx, t, example, "destroy", "-json", "-auto-approve", "-input=false", "-parallelism=30")
+	w.run(ctx, t, example, "destroy", "-json", "-auto-approve", "-input=false", "-refresh=false", "-parallelism=30")
 	if left := strings.TrimSpace(w.run(ctx, t, example, "state", "list")); left != "" {
 		t.Errorf("left after destroy:\n%s", left)
 	}

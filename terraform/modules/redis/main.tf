@@ -15,7 +15,7 @@ locals {
   commands = [
     "evalsha", "get", "hdel", "hexists", "hget", "hgetall", "hincrby", "hmget", "hset", "hsetnx", "info", "llen", "lrange",
     "ltrim", "ping", "publish", "rpush", "sadd", "script|load", "set", "smembers", "spop", "srem", "subscribe", "time",
-    "unlink", "unsubscribe",
+    "unlink",
   ]
 }
 
