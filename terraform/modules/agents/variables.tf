@@ -166,8 +166,8 @@ variable "memory" {
 
   # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-tasks-services.html
   validation {
-    condition     = var.memory >= 2 * var.cpu && var.memory <= 8 * var.cpu && var.memory % 1024 == 0
-    error_message = "memory: Fargate gives two to eight MiB for each CPU unit, in whole GiB: want 4096 to 16384 with cpu = 2048."
+    condition     = var.memory >= 2 * var.cpu && var.memory <= (var.cpu < 4096 ? 8 : 7.5) * var.cpu && var.memory % (var.cpu < 8192 ? 1024 : var.cpu / 2) == 0
+    error_message = "memory: Fargate gives two to eight MiB for each CPU unit, in whole GiB (7.5 from 4096 units on, in steps of 4 and 8 GiB from 8192 on): want 4096 to 16384 with cpu = 2048."
   }
 }
 
@@ -254,7 +254,7 @@ variable "target_mib_in_per_agent" {
 }
 
 variable "compactor" {
-  description = "CPU units and memory in MiB of the compactor, a task of Fargate. It keeps up with some 20 MiB/s of producers for each 1024 units; topics compacted by key want more memory."
+  description = "CPU units and memory in MiB of the compactor, a task of Fargate. It reads and writes what producers send about twice; topics compacted by key want more memory."
   type = object({
     cpu    = optional(number, 1024)
     memory = optional(number, 2048)
@@ -262,8 +262,8 @@ variable "compactor" {
   default = {}
 
   validation {
-    condition     = contains([512, 1024, 2048, 4096, 8192, 16384], var.compactor.cpu) && var.compactor.memory >= 2 * var.compactor.cpu && var.compactor.memory <= 8 * var.compactor.cpu && var.compactor.memory % 1024 == 0
-    error_message = "compactor: want cpu of 512, 1024, 2048, 4096, 8192 or 16384, and two to eight MiB of memory for each unit, in whole GiB."
+    condition     = contains([512, 1024, 2048, 4096], var.compactor.cpu) && var.compactor.memory >= 2 * var.compactor.cpu && var.compactor.memory <= (var.compactor.cpu < 4096 ? 8 : 7.5) * var.compactor.cpu && var.compactor.memory % 1024 == 0
+    error_message = "compactor: want cpu of 512, 1024, 2048 or 4096, and two to eight MiB of memory for each unit, in whole GiB."
   }
 }
 

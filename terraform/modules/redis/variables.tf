@@ -40,7 +40,7 @@ variable "agents_security_group_id" {
 }
 
 variable "node_type" {
-  description = "Type of its nodes. The default holds the index of some ten million segments' extents that are not in a checkpoint yet, which is more than an hour of work of a large cluster."
+  description = "Type of its nodes. They hold the index of what is not in a verified checkpoint yet, and copies of groups and producers."
   type        = string
   default     = "cache.t4g.small"
 
