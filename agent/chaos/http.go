@@ -22,7 +22,8 @@ type Report struct {
 //
 //	GET  /chaos/                             a Report
 //	POST /chaos/crash?at=POINT&pass=N        end at the N-th pass of a point
-//	POST /chaos/disarm                       end nowhere
+//	POST /chaos/hold?at=POINT&for=20s        wait at the next pass of a point
+//	POST /chaos/disarm                       end and wait nowhere
 //	POST /chaos/clock?by=1h                  shift the wall clock
 //	POST /chaos/disk?fault=NAME&by=200ms     make the disk of the WAL fail; without a fault: mend it
 func (i *Injector) Handler() http.Handler {
@@ -49,6 +50,13 @@ func (i *Injector) Handler() http.Handler {
 			}
 		}
 		return i.Arm(r.FormValue("at"), n)
+	})
+	order("hold", func(r *http.Request) error {
+		d, err := time.ParseDuration(r.FormValue("for"))
+		if err != nil {
+			return err
+		}
+		return i.Hold(r.FormValue("at"), d)
 	})
 	order("disarm", func(*http.Request) error { i.Disarm(); return nil })
 	order("clock", func(r *http.Request) error {

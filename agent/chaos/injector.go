@@ -18,6 +18,7 @@ const (
 	faultCrash = "crash"
 	faultClock = "clock"
 	faultDisk  = "disk"
+	faultHold  = "hold"
 )
 
 // crashVariable is the environment variable that names a point to end at from the start on.
@@ -31,10 +32,11 @@ type Injector struct {
 
 	mu       sync.Mutex // guards all below
 	passed   map[string]int
-	armed    map[string]int // passes that are left, this one included
-	done     map[string]int // faults, by label
-	disk     DiskFault      // empty: none
-	slow     time.Duration  // of a sync, with SlowSync
+	armed    map[string]int           // passes that are left, this one included
+	holding  map[string]time.Duration // who passes next waits for so long
+	done     map[string]int           // faults, by label
+	disk     DiskFault                // empty: none
+	slow     time.Duration            // of a sync, with SlowSync
 	internal map[topic.ID]bool
 }
 
@@ -42,9 +44,9 @@ type Injector struct {
 func New(registry prometheus.Registerer) (*Injector, error) {
 	i := &Injector{
 		faults: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "odradek_chaos_faults_total", Help: "Faults injected into this process by kind: crash, clock, disk. Only in a binary built to break.",
+			Name: "odradek_chaos_faults_total", Help: "Faults injected into this process by kind: crash, clock, disk, hold. Only in a binary built to break.",
 		}, []string{"kind"}),
-		die: kill, shifts: clockShifts(), passed: make(map[string]int), armed: make(map[string]int), done: make(map[string]int), internal: make(map[topic.ID]bool),
+		die: kill, shifts: clockShifts(), passed: make(map[string]int), armed: make(map[string]int), holding: make(map[string]time.Duration), done: make(map[string]int), internal: make(map[topic.ID]bool),
 	}
 	if err := registry.Register(i.faults); err != nil {
 		return nil, err
@@ -78,14 +80,32 @@ func (i *Injector) Arm(point string, n int) error {
 	return nil
 }
 
-// Disarm takes every order to end back.
+// Hold has the next one who passes a point wait there, while the process goes on: its work is overtaken by that of others.
+func (i *Injector) Hold(point string, d time.Duration) error {
+	if !known(point) {
+		return fmt.Errorf("no point is called %q", point)
+	}
+	if d <= 0 || d > longestHold {
+		return fmt.Errorf("hold for %v: want up to %v", d, longestHold)
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.holding[point] = d
+	return nil
+}
+
+// longestHold is for how long one may be held.
+const longestHold = 5 * time.Minute
+
+// Disarm takes every order to end or to wait back. Who waits already waits on.
 func (i *Injector) Disarm() {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	clear(i.armed)
+	clear(i.holding)
 }
 
-// pass notes that points are passed, and ends the process if one is armed.
+// pass notes that points are passed, ends the process if one is armed, and waits if one is held.
 func (i *Injector) pass(points ...string) {
 	for _, point := range points {
 		i.mu.Lock()
@@ -94,10 +114,16 @@ func (i *Injector) pass(points ...string) {
 		if armed {
 			i.armed[point] = left - 1
 		}
+		wait := i.holding[point]
+		delete(i.holding, point)
 		i.mu.Unlock()
 		if armed && left == 1 {
 			i.did(faultCrash, point)
 			i.die()
+		}
+		if wait > 0 {
+			i.did(faultHold, point)
+			time.Sleep(wait)
 		}
 	}
 }

@@ -8,11 +8,14 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/odradek/odradek/checkpoint"
+	"github.com/odradek/odradek/compaction"
 	"github.com/odradek/odradek/control"
 	"github.com/odradek/odradek/metadata"
 	"github.com/odradek/odradek/metadata/embedded"
@@ -106,6 +109,81 @@ func TestStore_NamesRecordsOfTheControlLog(t *testing.T) {
 	if diff := cmp.Diff(want, i.report().Passed); diff != "" {
 		t.Fatalf("-want +got:\n%s", diff)
 	}
+}
+
+func TestStore_NamesWhatCompactionDoes(t *testing.T) {
+	i := newInjector(t)
+	s := i.Store(memory.New())
+	object := topic.Object{Planned: 3, ID: topic.ObjectID{1}}
+	cleaned := topic.Run{Object: object, Next: 1, Level: 2, Cleaned: 1}
+	for n, records := range map[topic.Slot][]control.Record{
+		1: {control.Manifest{Output: object, Size: 1, Parts: []control.ManifestPart{{To: 1, Run: &topic.Run{Object: object, Next: 1, Level: 1}}}}},
+		2: {control.Manifest{Output: object, Size: 1, Parts: []control.ManifestPart{{To: 1, Run: &cleaned}}}},
+		3: {control.Trim{Slot: 1}, control.Trim{Slot: 2}}, 4: {control.Sweep{Before: 1}},
+		5: {control.Checkpoint{Control: 1}}, 6: {control.Verified{Control: 1}},
+	} {
+		put(t, s, slotlog.ControlKey(n), slotlog.Data, encode(t, records...))
+	}
+	name := checkpoint.Name{Control: 1, ID: control.CheckpointID{1}}
+	for _, key := range []string{object.Key(), compaction.LedgerPrefix + "1", name.Key(), checkpoint.PartKey(1, checkpoint.PartID{1})} {
+		if err := s.Create(t.Context(), key, objectstore.NewBody([]byte("x"))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	large, err := objectstore.Uploads(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, err := large.Upload(t.Context(), topic.Object{Planned: 3, ID: topic.ObjectID{2}}.Key())
+	if err == nil {
+		err = u.Append(t.Context(), objectstore.NewBody([]byte("x")))
+	}
+	if err == nil {
+		err = u.Complete(t.Context())
+	}
+	for _, key := range []string{object.Key(), slotlog.ControlKey(3)} {
+		if derr := s.Delete(t.Context(), key); err == nil {
+			err = derr
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := make(map[string]int)
+	for _, point := range Compaction() {
+		want[point] = 1
+	}
+	want[Before(Compacted)], want[After(Compacted)] = 2, 2
+	if diff := cmp.Diff(want, i.report().Passed); diff != "" {
+		t.Fatalf("-want +got:\n%s", diff)
+	}
+}
+
+func TestHold_TheNextOneWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i := newInjector(t)
+		if err := i.Hold(Before(Manifest), 20*time.Second); err != nil {
+			t.Fatal(err)
+		}
+		for n, want := range []time.Duration{20 * time.Second, 0} {
+			began := time.Now()
+			i.pass(Before(Manifest))
+			if took := time.Since(began); took != want {
+				t.Errorf("pass %d took %v, want %v", n+1, took, want)
+			}
+		}
+		if i.Hold("before lunch", time.Second) == nil || i.Hold(Before(Manifest), 0) == nil || i.Hold(Before(Manifest), time.Hour) == nil {
+			t.Error("an order that cannot be followed was taken")
+		}
+		if err := i.Hold(After(Trim), time.Second); err != nil {
+			t.Fatal(err)
+		}
+		i.Disarm()
+		began := time.Now()
+		if i.pass(After(Trim)); time.Since(began) > 0 {
+			t.Error("disarmed, and waited")
+		}
+	})
 }
 
 func TestArm_CountsPasses(t *testing.T) {
@@ -232,6 +310,8 @@ func TestHandler_TakesOrdersAndReports(t *testing.T) {
 		"/chaos/crash?at=" + strings.ReplaceAll(After(Release), " ", "+") + "&pass=2": 204,
 		"/chaos/crash?at=nowhere":                400,
 		"/chaos/crash?at=before+seal&pass=x":     400,
+		"/chaos/hold?at=after+trim&for=20s":      204,
+		"/chaos/hold?at=after+trim&for=ever":     400,
 		"/chaos/disk?fault=sync-slow&by=50ms":    204,
 		"/chaos/disk?fault=sync-slow&by=forever": 400,
 		"/chaos/clock?by=never":                  400,

@@ -26,11 +26,31 @@ const (
 	WALSync       = "wal-sync"
 )
 
-// passing is everything that passes, in the order of the constants.
-var passing = []string{
-	Slot, GroupCommit, Release, Seal, JournalOpen, JournalSealed, Assign, Era, Topic, Register, Index, Apply, Begin, Loaded, Reattach, Open,
-	PutCopies, GetCopies, WALWrite, WALSync,
-}
+// What passes in an agent that compacts, trims, deletes and makes checkpoints.
+const (
+	Compacted  = "compacted"       // an object of runs (G2)
+	Manifest   = "manifest"        // control records: what is swapped in
+	Clean      = "clean"           // the same, of runs that were cleaned by key
+	Trim       = "trim"            // which slots live on in runs
+	Sweep      = "sweep"           // what never will be swapped in (G5)
+	Ledger     = "ledger"          // what is about to be deleted
+	Delete     = "delete"          // an object that nothing names (I9)
+	Forget     = "forget"          // a seal or control number that nothing needs (G4)
+	Part       = "checkpoint-part" // G1
+	Head       = "checkpoint-head"
+	Checkpoint = "checkpoint" // control records
+	Verified   = "verified"
+)
+
+// passing is everything that passes, in the order of the constants: first what moves records and partitions, then what
+// compaction does.
+var (
+	passing = []string{
+		Slot, GroupCommit, Release, Seal, JournalOpen, JournalSealed, Assign, Era, Topic, Register, Index, Apply, Begin, Loaded, Reattach, Open,
+		PutCopies, GetCopies, WALWrite, WALSync,
+	}
+	compacting = []string{Compacted, Manifest, Clean, Trim, Sweep, Ledger, Delete, Forget, Part, Head, Checkpoint, Verified}
+)
 
 // Before and After name the two points of what passes: before the call is made, and after it took effect and before its
 // caller hears of it.
@@ -40,9 +60,17 @@ func Before(what string) string { return "before " + what }
 func After(what string) string { return "after " + what }
 
 // Points are all points at which a process may be ended.
-func Points() []string {
+func Points() []string { return slices.Concat(Protocol(), Compaction()) }
+
+// Protocol are the points on the way of records, partitions and eras.
+func Protocol() []string { return around(passing) }
+
+// Compaction are the points in what looks after the bucket.
+func Compaction() []string { return around(compacting) }
+
+func around(all []string) []string {
 	var out []string
-	for _, what := range passing {
+	for _, what := range all {
 		out = append(out, Before(what), After(what))
 	}
 	return out

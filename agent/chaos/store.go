@@ -6,10 +6,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/odradek/odradek/checkpoint"
+	"github.com/odradek/odradek/compaction"
 	"github.com/odradek/odradek/control"
 	"github.com/odradek/odradek/objectstore"
 	"github.com/odradek/odradek/segment"
 	"github.com/odradek/odradek/slotlog"
+	"github.com/odradek/odradek/topic"
 )
 
 // Store stands before a bucket.
@@ -22,7 +25,35 @@ type store struct {
 
 // Create implements objectstore.Store.
 func (s *store) Create(ctx context.Context, key string, body objectstore.Body) error {
-	return s.i.around(s.i.recognize(key, bytes.Join(body.Parts, nil)), func() error { return s.Store.Create(ctx, key, body) })
+	what := upkeep(key)
+	if what == nil {
+		what = s.i.recognize(key, bytes.Join(body.Parts, nil))
+	}
+	return s.i.around(what, func() error { return s.Store.Create(ctx, key, body) })
+}
+
+// Delete implements objectstore.Store.
+func (s *store) Delete(ctx context.Context, key string) error {
+	what := Delete
+	if strings.HasPrefix(key, slotlog.ControlPrefix) {
+		what = Forget
+	}
+	return s.i.around([]string{what}, func() error { return s.Store.Delete(ctx, key) })
+}
+
+// upkeep names the objects that only compaction makes, by their keys.
+func upkeep(key string) []string {
+	switch {
+	case strings.HasPrefix(key, topic.CompactedPrefix):
+		return []string{Compacted}
+	case strings.HasPrefix(key, compaction.LedgerPrefix):
+		return []string{Ledger}
+	case strings.HasPrefix(key, checkpoint.PartPrefix):
+		return []string{Part}
+	case strings.HasPrefix(key, checkpoint.Prefix):
+		return []string{Head}
+	}
+	return nil
 }
 
 // Get implements objectstore.Store. What the control log says of internal topics is remembered.
@@ -77,12 +108,36 @@ func (i *Injector) controlRecords(payload []byte) []string {
 			}
 		case control.PartitionsAdd, control.TopicDelete:
 			what = Topic
+		default:
+			what = upkeepRecord(r)
 		}
 		if what != "" && (len(out) == 0 || out[len(out)-1] != what) {
 			out = append(out, what)
 		}
 	}
 	return out
+}
+
+// upkeepRecord names a record that compaction appends.
+func upkeepRecord(r control.Record) string {
+	switch r := r.(type) {
+	case control.Manifest:
+		for _, p := range r.Parts {
+			if p.Run != nil && p.Run.Cleaned > 0 {
+				return Clean
+			}
+		}
+		return Manifest
+	case control.Trim:
+		return Trim
+	case control.Sweep:
+		return Sweep
+	case control.Checkpoint:
+		return Checkpoint
+	case control.Verified:
+		return Verified
+	}
+	return ""
 }
 
 // slot names what a slot of data holds.

@@ -7,14 +7,28 @@ import (
 	"github.com/odradek/odradek/objectstore"
 )
 
-// Upload implements objectstore.Uploader. What is uploaded is no arrow of the protocol: nothing knows of it before a
-// manifest names it.
+// Upload implements objectstore.Uploader. Its parts are no arrow of the protocol, its completion is what a Create is.
 func (s *store) Upload(ctx context.Context, key string) (objectstore.Upload, error) {
 	below, err := objectstore.Uploads(s.Store)
 	if err != nil {
 		return nil, err
 	}
-	return below.Upload(ctx, key)
+	u, err := below.Upload(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	return &upload{u, s.i, key}, nil
+}
+
+type upload struct {
+	objectstore.Upload
+	i   *Injector
+	key string
+}
+
+// Complete implements objectstore.Upload.
+func (u *upload) Complete(ctx context.Context) error {
+	return u.i.around(upkeep(u.key), func() error { return u.Upload.Complete(ctx) })
 }
 
 // AbortStale implements objectstore.Uploader.

@@ -55,6 +55,7 @@ type totals struct {
 	Faults     map[string]int       `json:"faults"`  // by name
 	Evidence   map[evidence]int     `json:"evidence"`
 	Points     map[string]int       `json:"points"` // crashes, by point
+	Holds      map[string]int       `json:"holds"`  // compactors that were held, by point
 	Reached    map[string]int       `json:"reached"`
 	Silent     map[string][]float64 `json:"silent"` // seconds of the longest silence of a partition, by fault that came alone
 	Sent       int                  `json:"sent"`
@@ -63,6 +64,7 @@ type totals struct {
 	Lost       int                  `json:"lost"`
 	Doubled    int                  `json:"doubled"`
 	Disordered int                  `json:"out_of_order"`
+	Faded      int                  `json:"faded"`
 	LostAcks1  int                  `json:"acks1_lost_with_takeover"`
 	Windows    int                  `json:"windows"`
 	Undecided  int                  `json:"windows_undecided"`
@@ -74,7 +76,7 @@ type totals struct {
 func (t *totals) judged(result check.Result) {
 	t.Sent, t.Acked, t.Read = result.Sent, result.Acked, result.Read
 	t.Lost, t.Doubled, t.Disordered, t.LostAcks1 = result.Lost, result.Doubled, result.Disordered, len(result.LostByTakeover)
-	t.Windows, t.Undecided = result.Windows, result.Timeouts
+	t.Windows, t.Undecided, t.Faded = result.Windows, result.Timeouts, result.Faded
 	t.Violations = len(result.Violations)
 	for _, n := range result.More {
 		t.Violations += n
@@ -138,7 +140,7 @@ func sum(out io.Writer, paths []string) int {
 		fmt.Fprintln(out, "chaos:", err)
 		return 1
 	}
-	all := totals{Faults: make(map[string]int), Evidence: make(map[evidence]int), Points: make(map[string]int), Reached: make(map[string]int), Silent: make(map[string][]float64)}
+	all := totals{Faults: make(map[string]int), Evidence: make(map[evidence]int), Points: make(map[string]int), Holds: make(map[string]int), Reached: make(map[string]int), Silent: make(map[string][]float64)}
 	unclean := 0
 	fmt.Fprintln(out, "began                 commit         seed  store  agents  lease  minutes  faults    acked  violations")
 	for _, t := range runs {
@@ -176,6 +178,9 @@ func (t *totals) add(o totals) {
 	for point, n := range o.Points {
 		t.Points[point] += n
 	}
+	for point, n := range o.Holds {
+		t.Holds[point] += n
+	}
 	for what, n := range o.Reached {
 		t.Reached[what] += n
 	}
@@ -186,6 +191,7 @@ func (t *totals) add(o totals) {
 	t.Lost, t.Doubled, t.Disordered = t.Lost+o.Lost, t.Doubled+o.Doubled, t.Disordered+o.Disordered
 	t.LostAcks1, t.Windows, t.Undecided = t.LostAcks1+o.LostAcks1, t.Windows+o.Windows, t.Undecided+o.Undecided
 	t.Violations += o.Violations
+	t.Faded += o.Faded
 }
 
 // print prints a sum of runs and reports whether a figure is not reached.
@@ -214,6 +220,10 @@ func (t *totals) print(out io.Writer, runs []totals) (short bool) {
 	for _, point := range chaos.Points() {
 		fmt.Fprintf(out, "%8d  %s\n", t.Points[point], point)
 	}
+	fmt.Fprintln(out, "compactors held at a point:")
+	for _, point := range slices.Sorted(maps.Keys(t.Holds)) {
+		fmt.Fprintf(out, "%8d  %s\n", t.Holds[point], point)
+	}
 	fmt.Fprint(out, "reached ")
 	for _, what := range slices.Sorted(maps.Keys(t.Reached)) {
 		fmt.Fprintf(out, " %s %d;", what, t.Reached[what])
@@ -225,6 +235,7 @@ func (t *totals) print(out io.Writer, runs []totals) (short bool) {
 	}
 	fmt.Fprintf(out, "records: sent %d, acked %d, read %d, lost %d, doubled %d, out of order %d; acks=1 lost with a takeover %d\n",
 		t.Sent, t.Acked, t.Read, t.Lost, t.Doubled, t.Disordered, t.LostAcks1)
+	fmt.Fprintf(out, "faded as their topics' settings say: %d\n", t.Faded)
 	fmt.Fprintf(out, "porcupine: %d windows, %d undecided\nviolations: %d\n", t.Windows, t.Undecided, t.Violations)
 	return short
 }

@@ -26,11 +26,11 @@ const (
 type fault struct {
 	name   string
 	class  class
-	weight int  // cards in a round of the deck
-	away   bool // Redis does not answer meanwhile
-	long   bool // takes a minute: others happen meanwhile, and a short run has none of it
-	alone  bool // nothing happens beside it
-	point  bool // is done at a point that is dealt for it
+	weight int             // cards in a round of the deck
+	away   bool            // Redis does not answer meanwhile
+	long   bool            // takes a minute: others happen meanwhile, and a short run has none of it
+	alone  bool            // nothing happens beside it
+	points func() []string // is done at one of these, that is dealt for it; nil: at none
 	do     func(ctx context.Context, d *damage) error
 }
 
@@ -75,6 +75,7 @@ type damage struct {
 	traffic *traffic.Traffic
 	serial  int // no other damage of the run has it
 	crashed func(point string)
+	held    func(point string)
 	note    func(format string, args ...any)
 }
 

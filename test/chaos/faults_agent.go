@@ -14,13 +14,13 @@ const (
 
 func agentFaults() []fault {
 	return []fault{
-		{name: "kill and restart", class: ofAgents, weight: 14, do: func(ctx context.Context, d *damage) error {
+		{name: "kill and restart", class: ofAgents, weight: 9, do: func(ctx context.Context, d *damage) error {
 			return d.kill(ctx, 1, d.between(0, 2*time.Second))
 		}},
-		{name: "kill until taken over", class: ofAgents, weight: 13, do: func(ctx context.Context, d *damage) error {
+		{name: "kill until taken over", class: ofAgents, weight: 9, do: func(ctx context.Context, d *damage) error {
 			return d.kill(ctx, 1, d.lease+d.between(2*time.Second, 4*time.Second))
 		}},
-		{name: "kill two", class: ofAgents, weight: 6, do: func(ctx context.Context, d *damage) error {
+		{name: "kill two", class: ofAgents, weight: 4, do: func(ctx context.Context, d *damage) error {
 			return d.kill(ctx, 2, d.between(time.Second, 2*d.lease))
 		}},
 		{name: "kill all", class: ofAgents, weight: 2, do: func(ctx context.Context, d *damage) error {

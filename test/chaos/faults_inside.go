@@ -17,7 +17,9 @@ import (
 // disk as well.
 func insideFaults() []fault {
 	return []fault{
-		{name: "crash at a point", class: ofAgents, weight: 14, point: true, do: crashAtPoint},
+		{name: "crash at a point", class: ofAgents, weight: 14, points: chaos.Protocol, do: crashAtPoint},
+		{name: "crash a compactor", class: ofAgents, weight: 12, points: chaos.Compaction, do: crashCompactor},
+		{name: "hold a compactor", class: ofAgents, weight: 5, points: chaos.Compaction, do: holdCompactor},
 		{name: "clock of one jumps", class: ofAgents, weight: 2, do: func(ctx context.Context, d *damage) error {
 			a, err := d.agent()
 			if err != nil {
@@ -91,8 +93,14 @@ func crashAtPoint(ctx context.Context, d *damage) error {
 		how = victim.Name
 		arm([]*pool.Agent{victim})
 	}
+	d.awaitCrash(ctx, armed, said, crashTime, how)
+	return nil
+}
+
+// awaitCrash waits until one of the agents that are armed has ended at the point, for a while, and starts them again.
+func (d *damage) awaitCrash(ctx context.Context, armed []*pool.Agent, said map[*pool.Agent]int, limit time.Duration, how string) {
 	var crashed []string
-	for began := time.Now(); time.Since(began) < crashTime && len(crashed) == 0 && ctx.Err() == nil; sleep(ctx, 50*time.Millisecond) {
+	for began := time.Now(); time.Since(began) < limit && len(crashed) == 0 && ctx.Err() == nil; sleep(ctx, 50*time.Millisecond) {
 		for _, a := range armed {
 			if !a.Running() && a.CrashedAt(d.point) > said[a] {
 				crashed = append(crashed, a.Name)
@@ -117,7 +125,6 @@ func crashAtPoint(ctx context.Context, d *damage) error {
 			a.Launch()
 		}
 	}
-	return nil
 }
 
 // jump makes wall clocks wrong by an hour, either way, for a while. A bucket that checks signatures refuses whoever is

@@ -41,12 +41,19 @@ func (r *run) finish() (bool, error) {
 		r.fail("consumers: %v", err)
 		r.dump()
 	}
-	in := check.Input{Seed: r.o.seed, ReadBack: r.traffic.ReadBack()}
+	if err := r.traffic.Keep(r.ctx, readTime); err != nil {
+		r.fail("in the end: %v", err)
+	}
+	sleep(r.ctx, keepTime)
+	in := check.Input{Seed: r.o.seed, ReadBack: r.traffic.ReadBack(), Fading: fading}
 	var err error
 	if in.Final, err = r.readAll(); err != nil {
 		r.fail("in the end: %v", err)
 	}
 	r.traffic.Stop()
+	if err := r.cleaned(); err != nil {
+		r.fail("in the end: %v", err)
+	}
 	for _, a := range r.pool.Agents() { // so that nothing is under way while the bucket is walked
 		if a.Running() {
 			if _, err := a.Terminate(stopTime); err != nil {
@@ -91,7 +98,11 @@ func (r *run) readAll() (map[string]map[history.Partition][]history.Record, erro
 		return nil, err
 	}
 	defer c.Close()
-	ends, err := traffic.Ends(r.ctx, kadm.NewClient(c), topics, readTime)
+	starts, err := r.traffic.Starts(r.ctx, kadm.NewClient(c), readTime)
+	if err != nil {
+		return nil, err
+	}
+	ends, err := traffic.Ends(r.ctx, kadm.NewClient(c), everywhere(), readTime)
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +110,41 @@ func (r *run) readAll() (map[string]map[history.Partition][]history.Record, erro
 	for _, end := range ends {
 		limit += time.Duration(end) * readRecord
 	}
-	return traffic.ReadAll(r.ctx, r.targets(), ends, limit)
+	return traffic.ReadAll(r.ctx, r.targets(), starts, ends, limit)
+}
+
+// everywhere are all topics that live as long as the run.
+func everywhere() map[string]int32 { return traffic.Config{Topics: topics, Fading: fading}.All() }
+
+// cleaned waits until nothing is left in the bucket that nothing needs: no orphan, nothing in grace. It counts objects by
+// `odradek verify`, while the agents run.
+func (r *run) cleaned() error {
+	store, err := r.pool.Bucket(r.ctx)
+	if err != nil {
+		return err
+	}
+	for began := time.Now(); ; sleep(r.ctx, 2*time.Second) {
+		report, err := verify.Run(r.ctx, store, verify.Options{Fast: true})
+		if err != nil {
+			return err
+		}
+		left := make(map[string]verify.Account)
+		for _, a := range report.Accounts {
+			left[a.Class] = a
+		}
+		orphans, grace := left[verify.ClassOrphans], left[verify.ClassGrace]
+		if orphans.Objects == 0 && grace.Objects == 0 {
+			r.say("nothing is left that nothing needs, after %.1f s", time.Since(began).Seconds())
+			return nil
+		}
+		if time.Since(began) > cleanTime || r.ctx.Err() != nil {
+			var first []string
+			for _, g := range report.Garbage[:min(5, len(report.Garbage))] {
+				first = append(first, g.Key+" "+g.Why)
+			}
+			return fmt.Errorf("after %v there are %d orphans and %d objects in grace: %s", cleanTime, orphans.Objects, grace.Objects, strings.Join(first, "; "))
+		}
+	}
 }
 
 // walk reads the bucket as `odradek verify` does.
@@ -115,36 +160,52 @@ func (r *run) walk(in *check.Input) error {
 	for _, f := range report.Findings {
 		in.Findings = append(in.Findings, f.String())
 	}
-	in.Stored = make(map[history.Partition]int64)
+	r.account(report)
+	in.Stored, in.Begin = make(map[history.Partition]int64), make(map[history.Partition]int64)
+	lasting := everywhere()
 	for _, t := range report.Topics {
 		if t.Internal || strings.HasPrefix(t.Name, "__") {
 			continue
 		}
 		for _, p := range t.Partitions {
 			at := history.Partition{Topic: t.Name, Index: p.Index}
-			if _, lasts := topics[t.Name]; lasts {
-				in.Stored[at] = int64(p.End)
+			if _, lasts := lasting[t.Name]; lasts {
+				in.Stored[at], in.Begin[at] = int64(p.End), int64(p.Start)
 			}
 		}
 	}
-	log, err := readControl(r.ctx, store)
-	if err != nil {
+	if _, in.Takeovers, err = r.control.read(r.ctx); err != nil {
 		return err
 	}
-	in.Takeovers = log.takeovers
 	r.say("the bucket was walked: %d records in %d slots, %d findings", report.Totals.Records, report.Totals.Slots, len(report.Findings))
 	return nil
 }
 
+// account prints how much the bucket holds of each class, and fails the run if some of it is in none.
+func (r *run) account(report verify.Report) {
+	var parts []string
+	objects, bytes := 0, int64(0)
+	for i, a := range report.Accounts {
+		if i < len(report.Accounts)-1 {
+			objects, bytes = objects+a.Objects, bytes+a.Bytes
+			parts = append(parts, fmt.Sprintf("%s %d (%d KiB)", a.Class, a.Objects, a.Bytes>>10))
+		} else if a.Objects != objects || a.Bytes != bytes {
+			r.fail("the bucket holds %d objects of %d bytes, of which %d of %d bytes are accounted for", a.Objects, a.Bytes, objects, bytes)
+		}
+	}
+	r.say("the bucket holds %s", strings.Join(parts, ", "))
+}
+
 // kept is what a run leaves for -judge, besides its history.
 type kept struct {
-	Final     map[string][]listing `json:"final"`
-	ReadBack  []listing            `json:"read_back"`
-	Takeovers []check.Takeover     `json:"takeovers"`
-	Findings  []string             `json:"findings"`
-	Stored    []stored             `json:"stored"`
-	Seed      uint64               `json:"seed"`
-	Notes     []string             `json:"notes"`
+	Final     map[string][]listing      `json:"final"`
+	ReadBack  []listing                 `json:"read_back"`
+	Takeovers []check.Takeover          `json:"takeovers"`
+	Findings  []string                  `json:"findings"`
+	Stored    []stored                  `json:"stored"`
+	Fading    map[string]history.Fading `json:"fading"`
+	Seed      uint64                    `json:"seed"`
+	Notes     []string                  `json:"notes"`
 }
 
 type listing struct {
@@ -154,6 +215,7 @@ type listing struct {
 
 type stored struct {
 	Partition history.Partition `json:"partition"`
+	Begin     int64             `json:"begin"`
 	End       int64             `json:"end"`
 }
 
@@ -175,12 +237,12 @@ func unlist(all []listing) map[history.Partition][]history.Record {
 
 // save writes what judgeAgain reads.
 func save(dir string, in check.Input, notes []string) error {
-	k := kept{Final: make(map[string][]listing), ReadBack: listings(in.ReadBack), Takeovers: in.Takeovers, Findings: in.Findings, Seed: in.Seed, Notes: notes}
+	k := kept{Final: make(map[string][]listing), ReadBack: listings(in.ReadBack), Takeovers: in.Takeovers, Findings: in.Findings, Seed: in.Seed, Notes: notes, Fading: in.Fading}
 	for name, m := range in.Final {
 		k.Final[name] = listings(m)
 	}
 	for p, end := range in.Stored {
-		k.Stored = append(k.Stored, stored{p, end})
+		k.Stored = append(k.Stored, stored{p, in.Begin[p], end})
 	}
 	b, err := json.Marshal(k)
 	if err != nil {
@@ -207,13 +269,13 @@ func judgeAgain(dir string) int {
 	}
 	in := check.Input{
 		Events: events, Final: make(map[string]map[history.Partition][]history.Record), ReadBack: unlist(k.ReadBack), Takeovers: k.Takeovers,
-		Findings: k.Findings, Stored: make(map[history.Partition]int64), Seed: k.Seed, Windows: windows(events),
+		Findings: k.Findings, Stored: make(map[history.Partition]int64), Seed: k.Seed, Windows: windows(events), Fading: k.Fading, Begin: make(map[history.Partition]int64),
 	}
 	for name, l := range k.Final {
 		in.Final[name] = unlist(l)
 	}
 	for _, s := range k.Stored {
-		in.Stored[s.Partition] = s.End
+		in.Stored[s.Partition], in.Begin[s.Partition] = s.End, s.Begin
 	}
 	result := check.Check(in)
 	printResult(result)

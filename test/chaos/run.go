@@ -11,7 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/odradek/odradek/agent/chaos"
 	"github.com/odradek/odradek/test/chaos/history"
 	"github.com/odradek/odradek/test/chaos/pool"
 	"github.com/odradek/odradek/test/chaos/traffic"
@@ -24,6 +23,8 @@ const (
 	drainTime   = 2 * time.Minute  // until consumers were handed everything
 	readTime    = 2 * time.Minute  // until an agent has served everything,
 	readRecord  = time.Millisecond // and so much more for each record
+	keepTime    = 5 * time.Second  // until retention stands still when it was ended: longer than between two passes
+	cleanTime   = 5 * time.Minute  // until the bucket is clean
 	quietTime   = 4 * time.Second  // of load before the first fault, and after the last
 
 	smallDisk = 160 << 20 // bytes: the rings of two lives have room
@@ -31,6 +32,18 @@ const (
 
 // topics are those that live as long as the run.
 var topics = map[string]int32{"orders": 6, "events": 6}
+
+// fading are those of which the oldest records go meanwhile, and those that newer ones take the place of.
+var fading = map[string]history.Fading{
+	"aging": {Partitions: 2, Age: time.Minute}, "bounded": {Partitions: 2, Bytes: 60_000}, "cut": {Partitions: 2, Cut: true},
+	"keyed": {Partitions: 2, ByKey: true},
+}
+
+// hurried are settings of the agents under which checkpoints, compaction, TRIM and deletion happen all the time.
+var hurried = []string{
+	"--checkpoint-interval=10s", "--checkpoint-slots=200", "--compaction-interval=8s", "--compaction-slots=60", "--gc-grace=3s",
+	"--set", "log.retention.check.interval.ms=3000",
+}
 
 // run is one run.
 type run struct {
@@ -42,18 +55,20 @@ type run struct {
 	traffic *traffic.Traffic
 	rng     *rand.Rand
 	deck    *deck
+	control *controlLog
 
 	began   time.Time
 	commit  string
 	strikes int
-	points  []string      // left to crash at in this round
-	serial  int           // of the newest damage
-	faulty  time.Duration // from the first fault to the end of the last
+	points  map[string][]string // left in this round, by fault
+	serial  int                 // of the newest damage
+	faulty  time.Duration       // from the first fault to the end of the last
 
 	mu       sync.Mutex // guards all below
 	broken   []string   // what fails the run, besides what the checker says
 	done     map[string]int
 	crashes  map[string]int // by point
+	holds    map[string]int // the same
 	evidence map[evidence]int
 	silent   map[string][]float64 // seconds, by fault that came alone
 	away     []span               // when Redis did not answer anybody
@@ -63,7 +78,7 @@ type run struct {
 type span struct{ from, to time.Duration }
 
 func newRun(ctx context.Context, o options) *run {
-	return &run{o: o, began: time.Now(), commit: commit(), ctx: ctx, t: harness.NewProgram(ctx, "chaos"), rng: rand.New(rand.NewPCG(o.seed, 2)), done: make(map[string]int), crashes: make(map[string]int),
+	return &run{o: o, began: time.Now(), commit: commit(), ctx: ctx, t: harness.NewProgram(ctx, "chaos"), rng: rand.New(rand.NewPCG(o.seed, 2)), done: make(map[string]int), crashes: make(map[string]int), holds: make(map[string]int), points: make(map[string][]string),
 		evidence: make(map[evidence]int), silent: make(map[string][]float64)}
 }
 
@@ -81,7 +96,12 @@ func (r *run) run() (bool, error) {
 	if r.log, err = history.Spill(r.history()); err != nil {
 		return false, err
 	}
-	flags := append([]string{"--lease", r.o.lease.String(), "--wal-size", "64MiB", "--memory", "512MiB", "--pprof"}, words(r.o.flags, " ")...)
+	age := time.Minute
+	if r.o.minutes >= longRun {
+		age = 2*r.late() + 30*time.Second // longer than a PUT is late: nobody's comes when its number was deleted
+	}
+	flags := slices.Concat([]string{"--lease", r.o.lease.String(), "--wal-size", "64MiB", "--memory", "512MiB", "--pprof", "--gc-age", age.String()},
+		hurried, words(r.o.flags, " "))
 	o := pool.Options{Dir: r.o.dir, Store: r.o.store, Agents: r.o.agents, Flags: flags}
 	if can.small {
 		o.Small = smallDisk
@@ -93,8 +113,18 @@ func (r *run) run() (bool, error) {
 	if err := r.breakable(); err != nil {
 		return false, err
 	}
+	store, err := r.pool.Bucket(r.ctx)
+	if err != nil {
+		return false, err
+	}
+	r.control = newControlLog(store)
+	following, stop := context.WithCancel(r.ctx)
+	var follower sync.WaitGroup
+	follower.Go(func() { r.control.follow(following) })
+	defer follower.Wait()
+	defer stop()
 	r.traffic = traffic.New(traffic.Config{
-		Log: r.log, Seeds: r.pool.Seeds(), Topics: topics, Producers: 6, AcksOne: 2, Rate: r.o.rate, Consumers: 2, Groups: 2, Admin: true,
+		Log: r.log, Seeds: r.pool.Seeds(), Topics: topics, Fading: fading, Producers: 6, AcksOne: 2, Rate: r.o.rate, Consumers: 2, Groups: 2, Admin: true,
 		Targets: r.targets,
 	})
 	if err := r.traffic.Start(r.ctx); err != nil {
@@ -147,8 +177,8 @@ func (r *run) strike() bool {
 	for _, f := range append([]fault{first}, beside...) {
 		r.serial++
 		point := ""
-		if f.point {
-			point = r.point()
+		if f.points != nil {
+			point = r.point(f)
 		}
 		damages = append(damages, &damage{
 			fault: f, pool: r.pool, rng: rand.New(rand.NewPCG(r.rng.Uint64(), 3)), lease: r.o.lease, late: r.late(),
@@ -158,7 +188,7 @@ func (r *run) strike() bool {
 				defer mu.Unlock()
 				what = append(what, f.name+" "+target)
 			},
-			did: r.did, point: point, traffic: r.traffic, serial: r.serial, crashed: r.crashed, note: r.say,
+			did: r.did, point: point, traffic: r.traffic, serial: r.serial, crashed: r.crashed, held: r.held, note: r.say,
 		})
 	}
 	var striking sync.WaitGroup
@@ -210,15 +240,15 @@ func (r *run) draw() (fault, []fault) {
 	return first, nil
 }
 
-// point deals a point to crash at: each once in a round.
-func (r *run) point() string {
-	if len(r.points) == 0 {
-		r.points = chaos.Points()
-		r.rng.Shuffle(len(r.points), func(i, j int) { r.points[i], r.points[j] = r.points[j], r.points[i] })
+// point deals a point for a fault: each once in a round.
+func (r *run) point(f fault) string {
+	left := r.points[f.name]
+	if len(left) == 0 {
+		left = f.points()
+		r.rng.Shuffle(len(left), func(i, j int) { left[i], left[j] = left[j], left[i] })
 	}
-	p := r.points[0]
-	r.points = r.points[1:]
-	return p
+	r.points[f.name] = left[1:]
+	return left[0]
 }
 
 // crashed counts a process that ended at a point.
@@ -226,6 +256,13 @@ func (r *run) crashed(point string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.crashes[point]++
+}
+
+// held counts a compactor that waited at a point.
+func (r *run) held(point string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.holds[point]++
 }
 
 // breakable makes sure that agents that are to be broken from inside can be, their clocks included.

@@ -6,10 +6,13 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/odradek/odradek/agent/verify"
 	"github.com/odradek/odradek/control"
 	"github.com/odradek/odradek/objectstore"
+	"github.com/odradek/odradek/slotlog"
 	"github.com/odradek/odradek/test/chaos/check"
 	"github.com/odradek/odradek/test/chaos/history"
 	"github.com/odradek/odradek/topic"
@@ -17,6 +20,9 @@ import (
 
 // reads is how many control records are asked for at once.
 const reads = 16
+
+// followPause is how often it is read on: far more often than records are deleted.
+const followPause = 3 * time.Second
 
 // reached is what a run came to, as the agents and the control log tell.
 type reached struct {
@@ -31,77 +37,115 @@ type reached struct {
 	verified    int // checkpoints
 	manifests   int // compacted objects swapped in, or runs dropped
 	trimmed     int // slots below TRIM
+	sweeps      int
+	forgotten   int // control numbers that were deleted
 }
 
-// controlLog is what the control log tells.
+// controlLog is what the control log tells. It is read while the run goes on, since its beginning is deleted meanwhile (G4).
 type controlLog struct {
-	reached
+	store objectstore.Store
+
+	mu        sync.Mutex // guards all below
+	state     *control.State
+	trims     map[topic.JournalID]topic.Slot
+	names     map[topic.ID]string
+	owners    map[topic.JournalID]string // where a journal's agent listens, which no other agent does
+	reached   reached
 	takeovers []check.Takeover
 }
 
-// readControl reads the control log.
-func readControl(ctx context.Context, store objectstore.Store) (controlLog, error) {
-	var out controlLog
-	trims := make(map[topic.JournalID]topic.Slot)
-	names := make(map[topic.ID]string)
-	owners := make(map[topic.JournalID]string) // where a journal's agent listens, which no other agent does
-	sealed := func(r control.JournalSealed, by string) {
-		if by != "" && by == owners[r.Journal] {
-			out.restarted++
-			return
-		}
-		out.takenOver++
-		for _, part := range r.Parts {
-			p := history.Partition{Topic: names[part.Partition.Topic], Index: part.Partition.Index}
-			out.takeovers = append(out.takeovers, check.Takeover{Partition: p, Epoch: int32(part.OldEpoch) + 1, Base: int64(part.Base)})
-		}
+func newControlLog(store objectstore.Store) *controlLog {
+	return &controlLog{
+		store: store, state: control.New(), trims: make(map[topic.JournalID]topic.Slot), names: make(map[topic.ID]string),
+		owners: make(map[topic.JournalID]string),
 	}
-	err := verify.EachControl(ctx, store, control.New(), reads, func(n verify.Number) error {
+}
+
+// follow reads on until ctx ends. What cannot be read is read again later.
+func (c *controlLog) follow(ctx context.Context) {
+	for ctx.Err() == nil {
+		_, _, _ = c.read(ctx)
+		sleep(ctx, followPause)
+	}
+}
+
+// read reads to the end of the log, and gives what it came to so far.
+func (c *controlLog) read(ctx context.Context) (reached, []check.Takeover, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	err := verify.EachControl(ctx, c.store, c.state, reads, func(n verify.Number) error {
 		for i, record := range n.Records {
 			if n.Outcomes[i].Void {
-				out.void++
-				continue
-			}
-			switch r := record.(type) {
-			case control.TopicCreate:
-				names[r.ID] = r.Name
-			case control.JournalOpen:
-				where := fmt.Sprint(r.Endpoints)
-				for _, s := range r.Predecessors {
-					sealed(s, where)
-				}
-				owners[r.ID] = where
-			case control.JournalSealed:
-				sealed(r, "")
-			case control.Assign:
-				out.moves++
-			case control.Era:
-				out.eras++
-			case control.Verified:
-				out.verified++
-			case control.Manifest:
-				out.manifests++
-			case control.Trim:
-				out.trimmed += int(r.Slot - trims[r.Journal])
-				trims[r.Journal] = r.Slot
+				c.reached.void++
+			} else {
+				c.take(record)
 			}
 		}
+		c.state = n.After
 		return nil
 	})
-	return out, err
+	return c.reached, c.takeovers, err
+}
+
+// take takes a record that holds.
+func (c *controlLog) take(record control.Record) {
+	out := &c.reached
+	switch r := record.(type) {
+	case control.TopicCreate:
+		c.names[r.ID] = r.Name
+	case control.JournalOpen:
+		where := fmt.Sprint(r.Endpoints)
+		for _, s := range r.Predecessors {
+			c.sealed(s, where)
+		}
+		c.owners[r.ID] = where
+	case control.JournalSealed:
+		c.sealed(r, "")
+	case control.Assign:
+		out.moves++
+	case control.Era:
+		out.eras++
+	case control.Verified:
+		out.verified++
+	case control.Manifest:
+		out.manifests++
+	case control.Sweep:
+		out.sweeps++
+	case control.Trim:
+		out.trimmed += int(r.Slot - c.trims[r.Journal])
+		c.trims[r.Journal] = r.Slot
+	}
+}
+
+// sealed takes a seal in, by whom it was placed.
+func (c *controlLog) sealed(r control.JournalSealed, by string) {
+	if by != "" && by == c.owners[r.Journal] {
+		c.reached.restarted++
+		return
+	}
+	c.reached.takenOver++
+	for _, part := range r.Parts {
+		p := history.Partition{Topic: c.names[part.Partition.Topic], Index: part.Partition.Index}
+		c.takeovers = append(c.takeovers, check.Takeover{Partition: p, Epoch: int32(part.OldEpoch) + 1, Base: int64(part.Base)})
+	}
+}
+
+// forgotten gives how many control numbers are not there any more.
+func (c *controlLog) forgotten(ctx context.Context) (int, error) {
+	there := 0
+	err := c.store.List(ctx, slotlog.ControlPrefix, func(objectstore.Info) error { there++; return nil })
+	return int(c.state.Next()) - there, err
 }
 
 // tally gathers what the agents printed and what the bucket holds. All agents have ended.
 func (r *run) tally(events []history.Event) (reached, error) {
-	store, err := r.pool.Bucket(r.ctx)
+	out, _, err := r.control.read(r.ctx)
 	if err != nil {
 		return reached{}, err
 	}
-	log, err := readControl(r.ctx, store)
-	if err != nil {
+	if out.forgotten, err = r.control.forgotten(r.ctx); err != nil {
 		return reached{}, err
 	}
-	out := log.reached
 	for _, a := range r.pool.Agents() {
 		out.fenced += a.Count("journal is over, opening a new one")
 		out.quarantined += a.Count("wal quarantined")
@@ -130,11 +174,12 @@ func (r *run) tally(events []history.Event) (reached, error) {
 func (r *run) totals(a reached, result check.Result) totals {
 	t := totals{
 		Began: r.began.UTC(), Commit: r.commit, Seed: r.o.seed, Store: r.o.store, Agents: r.o.agents, Lease: r.o.lease.String(), Rate: r.o.rate,
-		Only: r.o.faults, Minutes: r.faulty.Minutes(), Faults: r.done, Evidence: r.evidence, Points: r.crashes, Silent: r.silent,
+		Only: r.o.faults, Minutes: r.faulty.Minutes(), Faults: r.done, Evidence: r.evidence, Points: r.crashes, Holds: r.holds, Silent: r.silent,
 		Reached: map[string]int{
 			"takeovers": a.takenOver, "restarts": a.restarted, "moves": a.moves, "recoveries": max(0, a.eras-1), "void control records": a.void,
 			"fenced journals": a.fenced, "acks while redis was away": a.ackedAway, "quarantined WALs": a.quarantined,
 			"verified checkpoints": a.verified, "manifests": a.manifests, "trimmed slots": a.trimmed,
+			"sweeps": a.sweeps, "deleted control numbers": a.forgotten,
 		},
 	}
 	for _, b := range r.broken {
@@ -158,6 +203,9 @@ func (r *run) print(t totals, result check.Result) {
 	for _, point := range slices.Sorted(maps.Keys(t.Points)) {
 		fmt.Printf("  %4d  crash %s\n", t.Points[point], point)
 	}
+	for _, point := range slices.Sorted(maps.Keys(t.Holds)) {
+		fmt.Printf("  %4d  held %s\n", t.Holds[point], point)
+	}
 	var parts []string
 	for _, what := range slices.Sorted(maps.Keys(t.Reached)) {
 		parts = append(parts, fmt.Sprintf("%s %d", what, t.Reached[what]))
@@ -173,6 +221,7 @@ func (r *run) print(t totals, result check.Result) {
 func printResult(result check.Result) {
 	fmt.Printf("records       sent %d, acked %d, read %d, lost %d, doubled %d, out of order %d\n", result.Sent, result.Acked, result.Read, result.Lost,
 		result.Doubled, result.Disordered)
+	fmt.Printf("faded         %d acked records went as their topics' settings say\n", result.Faded)
 	fmt.Printf("acks=1        %d lost with a takeover, %d doubled by repeats\n", len(result.LostByTakeover), result.DoubledWithout)
 	for i, l := range result.LostByTakeover {
 		if i == 50 {

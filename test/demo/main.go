@@ -256,7 +256,7 @@ func (d *demo) finish() (check.Result, bool, error) {
 	defer c.Close()
 	ends, err := traffic.Ends(d.ctx, kadm.NewClient(c), topics, settleTime)
 	if err == nil {
-		in.Final, err = traffic.ReadAll(d.ctx, d.targets(), ends, settleTime)
+		in.Final, err = traffic.ReadAll(d.ctx, d.targets(), nil, ends, settleTime)
 	}
 	if err != nil {
 		d.breaks("%v", err)

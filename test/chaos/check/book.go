@@ -27,6 +27,10 @@ type book struct {
 	seen    map[place]string // and by whom, for messages
 	bounds  map[history.Partition]*bound
 	parts   []history.Partition // of log, in order
+
+	starts map[history.Partition][]*history.Event // Started, and Cut with a log start, by their ends
+	begin  map[history.Partition]int64            // the highest that was told
+	newest map[history.Partition]map[string]int64 // offset of the last record of each key in log, of topics compacted by key
 }
 
 // newBook opens a history. What the log of a partition is, is what the agents served in the end; if they differ, the
@@ -35,13 +39,19 @@ func newBook(in Input, r *Result) *book {
 	b := &book{
 		in: in, r: r, deleted: make(map[string]time.Duration), sent: make(map[string]*history.Event),
 		led: make(map[history.Partition][]*history.Event), log: make(map[history.Partition][]history.Record), values: make(map[place]string), seen: make(map[place]string),
-		bounds: make(map[history.Partition]*bound),
+		bounds: make(map[history.Partition]*bound), starts: make(map[history.Partition][]*history.Event),
+		begin: make(map[history.Partition]int64), newest: make(map[history.Partition]map[string]int64),
 	}
 	for i := range in.Events {
 		e := &in.Events[i]
 		switch e.Kind {
 		case history.Produced:
 			b.sent[e.Value] = e
+		case history.Started, history.Cut:
+			if e.Outcome == history.OK {
+				b.starts[e.Partition] = append(b.starts[e.Partition], e)
+				b.begin[e.Partition] = max(b.begin[e.Partition], e.Offset)
+			}
 		case history.Led:
 			b.led[e.Partition] = append(b.led[e.Partition], e)
 		case history.Deleted:
@@ -60,16 +70,43 @@ func newBook(in Input, r *Result) *book {
 			}
 		}
 	}
-	for p := range b.log {
+	for p, log := range b.log {
 		b.parts = append(b.parts, p)
+		if !b.in.Fading[p.Topic].ByKey {
+			continue
+		}
+		b.newest[p] = make(map[string]int64)
+		for _, rec := range log {
+			b.newest[p][history.Key(rec.Value)] = rec.Offset
+		}
 	}
 	slices.SortFunc(b.parts, comparePartitions)
+	for _, all := range b.starts {
+		slices.SortStableFunc(all, func(x, y *history.Event) int { return cmp.Compare(x.End, y.End) })
+	}
 	b.collectBounds()
 	return b
 }
 
 func comparePartitions(x, y history.Partition) int {
 	return cmp.Or(cmp.Compare(x.Topic, y.Topic), cmp.Compare(x.Index, y.Index))
+}
+
+// record gives what is at an offset of a log.
+func (b *book) record(p history.Partition, offset int64) (history.Record, bool) {
+	i, found := slices.BinarySearchFunc(b.log[p], offset, func(r history.Record, o int64) int { return cmp.Compare(r.Offset, o) })
+	if !found {
+		return history.Record{}, false
+	}
+	return b.log[p][i], true
+}
+
+// end is where a log ends.
+func (b *book) end(p history.Partition) int64 {
+	if log := b.log[p]; len(log) > 0 {
+		return log[len(log)-1].Offset + 1
+	}
+	return b.begin[p]
 }
 
 // gone reports whether a call may have met the deletion of its topic.

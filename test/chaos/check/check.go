@@ -23,6 +23,8 @@ type Input struct {
 	Takeovers []Takeover                  // by seal, from the control log
 	Findings  []string                    // of odradek verify; empty: clean
 	Stored    map[history.Partition]int64 // ends of partitions as the bucket has them; nil: not walked
+	Begin     map[history.Partition]int64 // where fading ones begin in the bucket; nil: not walked
+	Fading    map[string]history.Fading   // topics that lose records meanwhile; what nobody may lose is all else
 
 	Seed    uint64 // of the windows that are sampled
 	Windows int    // how many
@@ -50,6 +52,7 @@ type Result struct {
 
 	Sent, Acked, Read int      // records
 	Lost              int      // of those acked with acks=all
+	Faded             int      // acked records that went as their topics' settings say
 	LostByTakeover    []string // acked with acks=1 and gone with a takeover: allowed, and listed
 	Doubled           int      // of idempotent producers
 	DoubledWithout    int      // of producers that are not idempotent: allowed
@@ -69,6 +72,7 @@ func Check(in Input) Result {
 	b.order()
 	b.consumers()
 	b.ends()
+	b.starting()
 	b.commits()
 	b.watermarks()
 	b.final()

@@ -17,20 +17,18 @@ func (b *book) final() {
 			continue
 		}
 		log := b.log[p]
-		for i, rec := range log {
-			if rec.Offset != int64(i) {
-				b.r.violate("agents", "%s/%d: the record at place %d has offset %d", p.Topic, p.Index, i, rec.Offset)
-				break
-			}
-		}
+		b.contiguous(p, log)
 		for _, name := range slices.Sorted(maps.Keys(b.in.Final)) {
 			b.served(name, p, log)
 		}
 		if b.in.Stored == nil {
 			continue
 		}
-		if end, ok := b.in.Stored[p]; !ok || end != int64(len(log)) {
-			b.r.violate("bucket", "%s/%d ends at %d in the bucket, and consumers saw %d records", p.Topic, p.Index, end, len(log))
+		if end, ok := b.in.Stored[p]; !ok || end != b.end(p) {
+			b.r.violate("bucket", "%s/%d ends at %d in the bucket, and consumers saw records up to %d", p.Topic, p.Index, end, b.end(p))
+		}
+		if _, fades := b.in.Fading[p.Topic]; fades && b.in.Begin[p] != b.begin[p] {
+			b.r.violate("bucket", "%s/%d begins at %d in the bucket, and clients were told %d", p.Topic, p.Index, b.in.Begin[p], b.begin[p])
 		}
 	}
 	for p, acked := range b.unread() {
@@ -46,6 +44,18 @@ func (b *book) final() {
 	}
 }
 
+// contiguous checks that a log has every offset from its beginning on. What is compacted by key may have holes, but its end.
+func (b *book) contiguous(p history.Partition, log []history.Record) {
+	want := b.begin[p]
+	for _, rec := range log {
+		if rec.Offset < want || rec.Offset > want && !b.in.Fading[p.Topic].ByKey {
+			b.r.violate("agents", "%s/%d: where %d comes next there is %d", p.Topic, p.Index, want, rec.Offset)
+			return
+		}
+		want = rec.Offset + 1
+	}
+}
+
 // served compares one agent's listing with the longest.
 func (b *book) served(name string, p history.Partition, log []history.Record) {
 	got, ok := b.in.Final[name][p]
@@ -53,8 +63,30 @@ func (b *book) served(name string, p history.Partition, log []history.Record) {
 		b.r.violate("agents", "%s does not serve %s/%d, which has %d records", name, p.Topic, p.Index, len(log))
 		return
 	}
+	if b.in.Fading[p.Topic].ByKey { // cleaned while one agent after the other was asked
+		b.newestServed(name, p, got)
+		return
+	}
 	if len(got) < len(log) {
 		b.r.violate("agents", "%s serves %d records of %s/%d, others %d", name, len(got), p.Topic, p.Index, len(log))
+	}
+}
+
+// newestServed checks that an agent serves the newest record of each key, and nothing at two places or out of order.
+func (b *book) newestServed(name string, p history.Partition, got []history.Record) {
+	served := make(map[int64]bool)
+	next := b.begin[p]
+	for _, rec := range got {
+		if rec.Offset < next {
+			b.r.violate("agents", "%s serves %s after %d", name, at(p, rec.Offset), next-1)
+			return
+		}
+		served[rec.Offset], next = true, rec.Offset+1
+	}
+	for _, key := range slices.Sorted(maps.Keys(b.newest[p])) {
+		if offset := b.newest[p][key]; !served[offset] {
+			b.r.violate("agents", "%s does not serve %s, the newest of key %s", name, at(p, offset), key)
+		}
 	}
 }
 

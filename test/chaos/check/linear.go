@@ -52,7 +52,7 @@ func (b *book) linear() {
 	}
 	var parts []history.Partition
 	for _, p := range b.parts {
-		if len(ends[p]) > 0 {
+		if _, fades := b.in.Fading[p.Topic]; len(ends[p]) > 0 && !fades { // else records of the window may be gone
 			parts = append(parts, p)
 		}
 	}

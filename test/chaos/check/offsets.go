@@ -22,7 +22,7 @@ func (b *book) ends() {
 		case e.Kind == history.Ended && e.Outcome == history.OK && e.Offset < known.end:
 			b.r.violate("end", "%s was told that %s/%d ends at %d, at %s; %d was known at %s (%s)", e.Client, e.Topic, e.Index, e.Offset,
 				when(e), known.end, seconds(known.known), known.why)
-		case e.Kind == history.OutOfRange && e.From <= known.end:
+		case e.Kind == history.OutOfRange && e.From <= known.end && e.From >= b.begins(e):
 			b.r.violate("out of range", "%s at %s, at %s: %s; the end was at least %d at %s (%s)", e.Client, at(e.Partition, e.From),
 				when(e), e.Error, known.end, seconds(known.known), known.why)
 		}

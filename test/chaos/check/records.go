@@ -68,19 +68,21 @@ func (b *book) saw(p history.Partition, rec history.Record, who string) {
 // acked checks one ack: rule "lost".
 func (b *book) acked(e history.Event) {
 	b.r.Acked++
-	log, known := b.log[e.Partition]
-	if !known {
+	if _, known := b.log[e.Partition]; !known {
 		return // nobody looked: before a deletion that is well, else rule "agents" says so
 	}
 	there := "nothing"
-	if i := e.Offset; i >= 0 && i < int64(len(log)) && log[i].Offset == i {
-		if log[i].Value == e.Value {
+	if rec, ok := b.record(e.Partition, e.Offset); ok {
+		if rec.Value == e.Value {
 			return
 		}
-		there = fmt.Sprintf("%q", log[i].Value)
+		there = fmt.Sprintf("%q", rec.Value)
+	} else if b.faded(e) {
+		b.r.Faded++
+		return
 	}
 	text := fmt.Sprintf("%q, acked (acks=%d) at %s as %s: there is %s, the log ends at %d", e.Value, e.Acks, when(e),
-		at(e.Partition, e.Offset), there, len(log))
+		at(e.Partition, e.Offset), there, b.end(e.Partition))
 	if e.Acks == 1 && b.excused(e) {
 		b.r.LostByTakeover = append(b.r.LostByTakeover, text)
 		return
@@ -185,7 +187,7 @@ func (b *book) consumers() {
 		}
 		k := reader{e.Client, e.Partition}
 		for _, rec := range e.Records {
-			if rec.Offset != next[k] {
+			if rec.Offset != next[k] && !b.passed(e, next[k], rec.Offset) {
 				b.r.violate("skipped", "%s was handed %s at %s, after %d", e.Client, at(e.Partition, rec.Offset), when(e), next[k]-1)
 			}
 			next[k] = rec.Offset + 1

@@ -13,6 +13,8 @@ const (
 	Produced   Kind = "produce"    // one record: Value, Acks, Outcome; if OK, Offset
 	Read       Kind = "read"       // records that a consumer was handed: Records, Group or Agent if one was asked
 	Ended      Kind = "end"        // ListOffsets, latest: Offset
+	Started    Kind = "start"      // ListOffsets, earliest: Offset
+	Cut        Kind = "cut"        // DeleteRecords below From: Outcome; if OK, Offset is where the log starts
 	Shown      Kind = "watermark"  // a Fetch asked of one agent: Agent, Life, From, Offset is the high watermark
 	Committed  Kind = "commit"     // OffsetCommit: Group, Offset, Outcome
 	Looked     Kind = "committed"  // OffsetFetch: Group, Offset, -1 for none

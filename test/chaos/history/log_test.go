@@ -55,3 +55,15 @@ func TestBody_DamageIsSeen(t *testing.T) {
 		}
 	}
 }
+
+func TestRecord_AnotherKeyIsSeen(t *testing.T) {
+	const value = "p1|orders|2|41"
+	if got := FromRecord([]byte(Key(value)), Body(value)); got != value {
+		t.Fatalf("got %q", got)
+	}
+	for _, key := range []string{"", "k", Key(value) + "0"} {
+		if got := FromRecord([]byte(key), Body(value)); got == value {
+			t.Errorf("key %q is not seen", key)
+		}
+	}
+}

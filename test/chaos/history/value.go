@@ -46,6 +46,27 @@ func Body(value string) []byte {
 	return b
 }
 
+// keys is how many keys each partition has.
+const keys = 16
+
+// Key is what a value is sent under: one of a few, so that in a topic that is compacted by key most records are superseded.
+func Key(value string) string {
+	x := uint32(2166136261)
+	for i := range len(value) {
+		x = (x ^ uint32(value[i])) * 16777619
+	}
+	return fmt.Sprintf("k%d", x>>8%keys)
+}
+
+// FromRecord gives the value of a record as somebody read it; damaged is one under another key than it was sent under.
+func FromRecord(key, body []byte) string {
+	value := FromBody(body)
+	if string(key) != Key(value) && !strings.HasPrefix(value, "damaged ") {
+		return fmt.Sprintf("damaged key %q of %q", key, value)
+	}
+	return value
+}
+
 // FromBody gives the value of a body; damaged is a text in its place that no client ever sent.
 func FromBody(body []byte) string {
 	value, _, _ := strings.Cut(string(body), "\n")

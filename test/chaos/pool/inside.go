@@ -23,7 +23,12 @@ func (a *Agent) Arm(point string, n int) error {
 	return a.order("crash?at=" + url.QueryEscape(point) + "&pass=" + fmt.Sprint(n))
 }
 
-// Disarm takes that back.
+// Hold has whoever passes a point next wait there for a while.
+func (a *Agent) Hold(point string, d time.Duration) error {
+	return a.order("hold?at=" + url.QueryEscape(point) + "&for=" + url.QueryEscape(d.String()))
+}
+
+// Disarm takes both back.
 func (a *Agent) Disarm() error { return a.order("disarm") }
 
 // ShiftClock makes the agent's wall clock wrong; zero makes it right again.
@@ -74,4 +79,9 @@ func (a *Agent) LaunchArmed(point string) {
 // CrashedAt counts how often a process of the agent said that it ended at a point.
 func (a *Agent) CrashedAt(point string) int {
 	return a.Count(fmt.Sprintf("msg=chaos kind=crash what=%q", point))
+}
+
+// HeldAt counts how often one of them said that somebody was held at a point.
+func (a *Agent) HeldAt(point string) int {
+	return a.Count(fmt.Sprintf("msg=chaos kind=hold what=%q", point))
 }

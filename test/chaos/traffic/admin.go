@@ -39,7 +39,7 @@ func (t *Traffic) passing(ctx context.Context, name string) error {
 	step, cancel := context.WithTimeout(context.Background(), adminTime)
 	defer cancel()
 	admin := kadm.NewClient(s.client)
-	if err := createTopic(step, admin, name, 2); err != nil {
+	if err := createTopic(step, admin, name, 2, nil); err != nil {
 		return fmt.Errorf("create: %w", err)
 	}
 	if err := t.write(ctx, step, s, name, 0, 2); err != nil {
@@ -127,7 +127,7 @@ func (t *Traffic) readBackAll(ctx context.Context, name string, partitions int32
 		fetches.EachRecord(func(r *kgo.Record) {
 			n++
 			p := history.Partition{Topic: name, Index: r.Partition}
-			got[p] = append(got[p], history.Record{Offset: r.Offset, Value: history.FromBody(r.Value), Epoch: r.LeaderEpoch})
+			got[p] = append(got[p], history.Record{Offset: r.Offset, Value: history.FromRecord(r.Key, r.Value), Epoch: r.LeaderEpoch})
 		})
 	}
 	t.mu.Lock()
@@ -139,10 +139,10 @@ func (t *Traffic) readBackAll(ctx context.Context, name string, partitions int32
 }
 
 // createTopic makes a topic, again and again until it is there.
-func createTopic(ctx context.Context, admin *kadm.Client, name string, partitions int32) error {
+func createTopic(ctx context.Context, admin *kadm.Client, name string, partitions int32, config map[string]*string) error {
 	for {
 		ask, cancel := context.WithTimeout(ctx, 10*time.Second)
-		_, err := admin.CreateTopic(ask, partitions, 1, nil, name)
+		_, err := admin.CreateTopic(ask, partitions, 1, config, name)
 		cancel()
 		if err == nil || errors.Is(err, kerr.TopicAlreadyExists) {
 			return nil

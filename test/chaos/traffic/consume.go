@@ -14,16 +14,17 @@ import (
 	"github.com/odradek/odradek/test/chaos/history"
 )
 
-// consume reads all partitions from their beginning, once.
-func (t *Traffic) consume(ctx context.Context, name, rack string) {
+// consume reads all partitions of some topics from their beginning, once. reset is where it goes on when what it asks for is
+// not there.
+func (t *Traffic) consume(ctx context.Context, name, rack string, topics map[string]int32, reset kgo.Offset) {
 	offsets := make(map[string]map[int32]kgo.Offset)
-	for topic, n := range t.c.Topics {
+	for topic, n := range topics {
 		offsets[topic] = make(map[int32]kgo.Offset)
 		for i := range n {
 			offsets[topic][i] = kgo.NewOffset().At(0)
 		}
 	}
-	opts := []kgo.Opt{kgo.ConsumePartitions(offsets), kgo.ConsumeResetOffset(kgo.NoResetOffset()), kgo.FetchMaxWait(250 * time.Millisecond)}
+	opts := []kgo.Opt{kgo.ConsumePartitions(offsets), kgo.ConsumeResetOffset(reset), kgo.FetchMaxWait(250 * time.Millisecond)}
 	if rack != "" {
 		opts = append(opts, kgo.Rack(rack))
 	}
@@ -54,7 +55,7 @@ func (t *Traffic) handed(fetches kgo.Fetches, start time.Duration, name, group s
 		}
 		records := make([]history.Record, len(fp.Records))
 		for i, r := range fp.Records {
-			records[i] = history.Record{Offset: r.Offset, Value: history.FromBody(r.Value), Epoch: r.LeaderEpoch}
+			records[i] = history.Record{Offset: r.Offset, Value: history.FromRecord(r.Key, r.Value), Epoch: r.LeaderEpoch}
 		}
 		last := records[len(records)-1]
 		t.log.Add(history.Event{Kind: history.Read, Client: name, Group: group, Start: start, End: end, Partition: p, Records: records})

@@ -3,7 +3,9 @@ package traffic
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -200,10 +202,4 @@ func (t *Traffic) ask(ctx context.Context, r *Reader, target Target, shown map[h
 	}
 }
 
-func (t *Traffic) topics() []string {
-	var out []string
-	for name := range t.c.Topics {
-		out = append(out, name)
-	}
-	return out
-}
+func (t *Traffic) topics() []string { return slices.Sorted(maps.Keys(t.all)) }

@@ -58,7 +58,7 @@ func (s *sender) send(p history.Partition) bool {
 	s.mu.Unlock()
 	e := history.Event{Kind: history.Produced, Client: s.name, Start: s.t.log.Now(), Partition: p, Value: value, Acks: s.acks}
 	s.t.began(e)
-	r := &kgo.Record{Topic: p.Topic, Partition: p.Index, Value: history.Body(value), Headers: s.pad}
+	r := &kgo.Record{Topic: p.Topic, Partition: p.Index, Key: []byte(history.Key(value)), Value: history.Body(value), Headers: s.pad}
 	s.client.Produce(context.Background(), r, func(r *kgo.Record, err error) {
 		s.mu.Lock()
 		s.open[p]--

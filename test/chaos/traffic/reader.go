@@ -90,7 +90,7 @@ func (r *Reader) Fetch(ctx context.Context, asks []Ask, bytes int32) ([]Answer, 
 					kgo.DefaultDecompressor(), nil)
 				a.Err = fp.Err
 				for _, rec := range fp.Records {
-					a.Records = append(a.Records, history.Record{Offset: rec.Offset, Value: history.FromBody(rec.Value), Epoch: rec.LeaderEpoch})
+					a.Records = append(a.Records, history.Record{Offset: rec.Offset, Value: history.FromRecord(rec.Key, rec.Value), Epoch: rec.LeaderEpoch})
 				}
 			}
 			out = append(out, a)
@@ -106,9 +106,9 @@ const (
 	readAskTime = 20 * time.Second
 )
 
-// ReadTo reads partitions from offset 0 up to their ends. What the agent did not serve before the limit is left out, and
-// the error says why.
-func (r *Reader) ReadTo(ctx context.Context, ends map[history.Partition]int64, limit time.Duration) (map[history.Partition][]history.Record, error) {
+// ReadTo reads partitions from where they start, 0 where nothing is said, up to their ends. What the agent did not serve before
+// the limit is left out, and the error says why.
+func (r *Reader) ReadTo(ctx context.Context, starts, ends map[history.Partition]int64, limit time.Duration) (map[history.Partition][]history.Record, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	out, last := make(map[history.Partition][]history.Record), make(map[history.Partition]error)
@@ -118,7 +118,7 @@ func (r *Reader) ReadTo(ctx context.Context, ends map[history.Partition]int64, l
 	for {
 		var asks []Ask
 		for _, p := range slices.SortedFunc(maps.Keys(ends), compare) {
-			if from := next(out[p]); from < ends[p] {
+			if from := max(starts[p], next(out[p])); from < ends[p] {
 				asks = append(asks, Ask{p, from})
 			}
 		}
@@ -166,7 +166,7 @@ func (r *Reader) unread(ctx context.Context, asks []Ask, ends map[history.Partit
 	for _, a := range asks {
 		errs = append(errs, fmt.Errorf("%s: %s/%d at %d of %d: %w", r.target.Name, a.Topic, a.Index, a.From, ends[a.Partition],
 			errors.Join(ctx.Err(), last[a.Partition])))
-		if a.From == 0 {
+		if len(out[a.Partition]) == 0 {
 			delete(out, a.Partition)
 		}
 	}
@@ -185,16 +185,22 @@ func compare(x, y history.Partition) int {
 
 // Ends asks for the ends of all partitions of topics, again and again until each is told.
 func Ends(ctx context.Context, admin *kadm.Client, topics map[string]int32, limit time.Duration) (map[history.Partition]int64, error) {
+	return bounds(ctx, admin.ListEndOffsets, topics, limit)
+}
+
+// bounds asks for a bound of all partitions of topics, again and again until each is told.
+func bounds(ctx context.Context, list func(context.Context, ...string) (kadm.ListedOffsets, error), topics map[string]int32,
+	limit time.Duration) (map[history.Partition]int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	for {
 		ask, stop := context.WithTimeout(ctx, askTime)
-		listed, err := admin.ListEndOffsets(ask, slices.Sorted(maps.Keys(topics))...)
+		listed, err := list(ask, slices.Sorted(maps.Keys(topics))...)
 		stop()
-		ends := make(map[history.Partition]int64)
+		told := make(map[history.Partition]int64)
 		listed.Each(func(o kadm.ListedOffset) {
 			if o.Err == nil && o.Offset >= 0 {
-				ends[history.Partition{Topic: o.Topic, Index: o.Partition}] = o.Offset
+				told[history.Partition{Topic: o.Topic, Index: o.Partition}] = o.Offset
 			} else {
 				err = o.Err
 			}
@@ -203,17 +209,17 @@ func Ends(ctx context.Context, admin *kadm.Client, topics map[string]int32, limi
 		for _, n := range topics {
 			want += int(n)
 		}
-		if len(ends) == want {
-			return ends, nil
+		if len(told) == want {
+			return told, nil
 		}
 		if !wait(ctx, 100*time.Millisecond) {
-			return ends, fmt.Errorf("ends of %d of %d partitions: %w", len(ends), want, err)
+			return told, fmt.Errorf("offsets of %d of %d partitions: %w", len(told), want, err)
 		}
 	}
 }
 
 // ReadAll reads everything of the topics from every target, and gives why something was not served.
-func ReadAll(ctx context.Context, targets []Target, ends map[history.Partition]int64, limit time.Duration) (map[string]map[history.Partition][]history.Record, error) {
+func ReadAll(ctx context.Context, targets []Target, starts, ends map[history.Partition]int64, limit time.Duration) (map[string]map[history.Partition][]history.Record, error) {
 	out := make(map[string]map[history.Partition][]history.Record)
 	var errs []error
 	for _, target := range targets {
@@ -221,7 +227,7 @@ func ReadAll(ctx context.Context, targets []Target, ends map[history.Partition]i
 		if err != nil {
 			return nil, err
 		}
-		out[target.Name], err = r.ReadTo(ctx, ends, limit)
+		out[target.Name], err = r.ReadTo(ctx, starts, ends, limit)
 		r.Close()
 		if err != nil {
 			errs = append(errs, err)

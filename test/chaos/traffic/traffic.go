@@ -26,19 +26,21 @@ type Target struct {
 type Config struct {
 	Log       *history.Log
 	Seeds     []string
-	Topics    map[string]int32 // that live as long as the run, with their partitions
-	Producers int              // idempotent ones
-	AcksOne   int              // producers that do with acks=1
-	Rate      int              // records a second for each producer
-	Consumers int              // assigned ones; the second has the zone of the first target
-	Groups    int              // of two members each
-	Admin     bool             // creates and deletes topics meanwhile
-	Targets   func() []Target  // agents that are up
+	Topics    map[string]int32          // that live as long as the run, with their partitions
+	Fading    map[string]history.Fading // the same, of which the log starts rise
+	Producers int                       // idempotent ones
+	AcksOne   int                       // producers that do with acks=1
+	Rate      int                       // records a second for each producer
+	Consumers int                       // assigned ones; the second has the zone of the first target
+	Groups    int                       // of two members each
+	Admin     bool                      // creates and deletes topics meanwhile
+	Targets   func() []Target           // agents that are up
 }
 
 // Traffic is the clients. Safe for concurrent use.
 type Traffic struct {
 	c   Config
+	all map[string]int32 // topics that live as long as the run
 	log *history.Log
 
 	producing context.CancelFunc
@@ -58,6 +60,7 @@ type Traffic struct {
 	groupPos map[string]map[history.Partition]int64 // where a group stands, as it was handed records
 	position map[string]map[history.Partition]int64 // where an assigned consumer stands
 	ends     map[history.Partition]int64            // newest that was told
+	starts   map[history.Partition]int64            // highest that was told
 	owners   map[history.Partition]string
 	readBack map[history.Partition][]history.Record
 	notes    []string // what went wrong without being a violation by itself
@@ -66,18 +69,28 @@ type Traffic struct {
 // New prepares traffic.
 func New(c Config) *Traffic {
 	return &Traffic{
-		c: c, log: c.Log, pending: make(map[string]history.Event), watches: make(map[*Watch]bool),
+		c: c, all: c.All(), log: c.Log, pending: make(map[string]history.Event), watches: make(map[*Watch]bool),
 		groupPos: make(map[string]map[history.Partition]int64), position: make(map[string]map[history.Partition]int64),
-		ends: make(map[history.Partition]int64), owners: make(map[history.Partition]string),
+		ends: make(map[history.Partition]int64), starts: make(map[history.Partition]int64), owners: make(map[history.Partition]string),
 		readBack: make(map[history.Partition][]history.Record),
 	}
+}
+
+// All gives the topics that live as long as the run, with their partitions.
+func (c Config) All() map[string]int32 {
+	out := make(map[string]int32)
+	maps.Copy(out, c.Topics)
+	for name, f := range c.Fading {
+		out[name] = f.Partitions
+	}
+	return out
 }
 
 // Partitions are those of the topics that live as long as the run, in order.
 func (t *Traffic) Partitions() []history.Partition {
 	var out []history.Partition
-	for _, name := range slices.Sorted(maps.Keys(t.c.Topics)) {
-		for i := range t.c.Topics[name] {
+	for _, name := range slices.Sorted(maps.Keys(t.all)) {
+		for i := range t.all[name] {
 			out = append(out, history.Partition{Topic: name, Index: i})
 		}
 	}
@@ -91,8 +104,8 @@ func (t *Traffic) Start(ctx context.Context) error {
 		return err
 	}
 	defer c.Close()
-	for _, name := range slices.Sorted(maps.Keys(t.c.Topics)) {
-		if err := createTopic(ctx, kadm.NewClient(c), name, t.c.Topics[name]); err != nil {
+	for _, name := range slices.Sorted(maps.Keys(t.all)) {
+		if err := createTopic(ctx, kadm.NewClient(c), name, t.all[name], t.c.Fading[name].Config()); err != nil {
 			return fmt.Errorf("create topic %s: %w", name, err)
 		}
 	}
@@ -110,7 +123,12 @@ func (t *Traffic) Start(ctx context.Context) error {
 		if targets := t.c.Targets(); i > 0 && len(targets) > 0 {
 			rack = targets[(i-1)%len(targets)].Zone
 		}
-		t.readers.Go(func() { t.consume(reading, fmt.Sprintf("c%d", i+1), rack) })
+		t.readers.Go(func() { t.consume(reading, fmt.Sprintf("c%d", i+1), rack, t.c.Topics, kgo.NoResetOffset()) })
+	}
+	if len(t.c.Fading) > 0 {
+		t.readers.Go(func() { t.consume(reading, "f1", "", t.fading(), kgo.NewOffset().AtStart()) })
+		t.readers.Go(func() { t.probeStarts(reading) })
+		t.admin.Go(func() { t.cut(producing) })
 	}
 	for i := range t.c.Groups {
 		group := fmt.Sprintf("g%d", i+1)

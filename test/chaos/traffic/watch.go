@@ -35,7 +35,7 @@ func (t *Traffic) Watch() *Watch {
 
 // ack notes an ack; t.mu is held.
 func (w *Watch) ack(e history.Event) {
-	if e.Acks != -1 || w.t.c.Topics[e.Topic] <= e.Index {
+	if e.Acks != -1 || w.t.all[e.Topic] <= e.Index {
 		return
 	}
 	if e.End > w.last[e.Partition] {
