@@ -138,7 +138,7 @@ func (a *agent) sessions(ctx context.Context) error {
 // retriable tells a journal that ended, or a bucket that is away, from what a person must mend.
 func retriable(err error) bool {
 	for _, final := range []error{
-		cluster.ErrForeign, cluster.ErrNodeID, cluster.ErrUnreadable, errListen, wal.ErrLocked,
+		cluster.ErrForeign, cluster.ErrForgotten, cluster.ErrNodeID, cluster.ErrUnreadable, errListen, wal.ErrLocked,
 	} {
 		if errors.Is(err, final) {
 			return false

@@ -33,13 +33,16 @@ func compacting(cfg compaction.Config, set settings.Settings) compaction.Config 
 		}
 	}
 	if cfg.Garbage == (compaction.GarbageConfig{}) {
-		cfg.Garbage = compaction.GarbageConfig{Trim: min(set.Compaction.Interval, mostTrims), Sweep: strayGrace * set.GCGrace}
+		cfg.Garbage = compaction.GarbageConfig{Trim: min(set.Compaction.Interval, mostTrims), Sweep: strayGrace * set.GCGrace, Age: set.GCAge}
 	}
 	if cfg.Grace == 0 {
 		cfg.Grace = set.GCGrace
 	}
 	if cfg.Sweep == 0 {
 		cfg.Sweep = min(max(set.GCGrace/4, time.Second), mostSweeps)
+	}
+	if cfg.Stagger == 0 {
+		cfg.Stagger = min(time.Minute, set.Compaction.Interval, set.Checkpoint.Interval)
 	}
 	return cfg
 }

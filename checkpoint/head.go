@@ -70,8 +70,12 @@ type PartRef struct {
 	Rows    int    // extents or producer states in it
 }
 
-// Key is where the part is.
-func (p PartRef) Key() string { return PartKey(p.Planned, p.ID) }
+// Key is where the part is, Twin where it is a second time.
+func (p PartRef) Key() string  { return PartKey(p.Planned, p.ID) }
+func (p PartRef) Twin() string { return TwinKey(p.Planned, p.ID) }
+
+// Keys are both.
+func (p PartRef) Keys() []string { return []string{p.Key(), p.Twin()} }
 
 // Name names the checkpoint.
 func (h *Head) Name() Name { return Name{h.Control, h.ID} }

@@ -41,6 +41,12 @@ func (id PartID) String() string { return hex.EncodeToString(id[:]) }
 // checkpoint/part/<planned, 16 digits>-<id, 32 digits>.
 func PartKey(planned topic.Slot, id PartID) string { return PartPrefix + numbered(planned, id) }
 
+// TwinKey is where the part is a second time: a part that did not change is named by both checkpoints that are kept, and
+// no damage of one object may take both.
+func TwinKey(planned topic.Slot, id PartID) string { return PartKey(planned, id) + twinSuffix }
+
+const twinSuffix = "-twin"
+
 func numbered(n topic.Slot, id [16]byte) string { return fmt.Sprintf("%016x-%x", uint64(n), id[:]) }
 
 // ParseKey reads what Key wrote.
@@ -53,10 +59,10 @@ func ParseKey(key string) (Name, error) {
 	return name, err
 }
 
-// ParsePartKey reads what PartKey wrote.
+// ParsePartKey reads what PartKey or TwinKey wrote.
 func ParsePartKey(key string) (planned topic.Slot, id PartID, err error) {
-	n, i, err := parseNumbered(key, strings.TrimPrefix(key, PartPrefix))
-	if err == nil && key != PartKey(n, i) {
+	n, i, err := parseNumbered(key, strings.TrimSuffix(strings.TrimPrefix(key, PartPrefix), twinSuffix))
+	if err == nil && key != PartKey(n, i) && key != TwinKey(n, i) {
 		err = fmt.Errorf("key %q is not a checkpoint's part", key)
 	}
 	return n, i, err

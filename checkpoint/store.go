@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"time"
 
@@ -115,22 +116,51 @@ func same(there, want []byte) error {
 	return nil
 }
 
-// readPart reads a part, which must be the one that ref names.
+// readPart reads a part, which must be the one that ref names: its twin, if the part itself cannot be read.
 func readPart(ctx context.Context, store objectstore.Store, ref PartRef) ([]Row, error) {
-	var rows []Row
-	err := get(ctx, store, ref.Key(), kindPart, func(object, body []byte) error {
-		if int64(len(object)) != ref.Size || crcOf(object) != ref.CRC32C || int64(len(body)) != ref.Raw {
+	_, rows, err := readCopy(ctx, store, ref, ref.Key())
+	if !unfit(err) {
+		return rows, err
+	}
+	_, rows, twin := readCopy(ctx, store, ref, ref.Twin())
+	if twin != nil {
+		return nil, errors.Join(err, twin)
+	}
+	slog.WarnContext(ctx, "a part of a checkpoint cannot be read, its twin is", "error", err)
+	return rows, nil
+}
+
+// unfit says whether an error is about what an object holds, or that there is none.
+func unfit(err error) bool {
+	return errors.Is(err, ErrMissing) || errors.Is(err, ErrCorrupt) || errors.Is(err, ErrVersion)
+}
+
+// readCopy reads one of both objects of a part.
+func readCopy(ctx context.Context, store objectstore.Store, ref PartRef, key string) (object []byte, rows []Row, err error) {
+	err = get(ctx, store, key, kindPart, func(all, body []byte) error {
+		if int64(len(all)) != ref.Size || crcOf(all) != ref.CRC32C || int64(len(body)) != ref.Raw {
 			return fmt.Errorf("%w: %d bytes of %d, crc %08x; head says %d of %d, %08x",
-				ErrCorrupt, len(object), len(body), crcOf(object), ref.Size, ref.Raw, ref.CRC32C)
+				ErrCorrupt, len(all), len(body), crcOf(all), ref.Size, ref.Raw, ref.CRC32C)
 		}
 		k, list, err := decodePart(body)
 		if err != nil {
 			return err
 		}
-		rows = list
+		object, rows = all, list
 		return ref.check(k, list)
 	})
-	return rows, err
+	return object, rows, err
+}
+
+// Check reads both objects of a part, and gives what is wrong with each, by key.
+func (p PartRef) Check(ctx context.Context, store objectstore.Store) map[string]error {
+	wrong := make(map[string]error)
+	for _, key := range p.Keys() {
+		if _, _, err := readCopy(ctx, store, p, key); err != nil {
+			wrong[key] = err
+		}
+	}
+	return wrong
 }
 
 // Part is a part that Compose made: its name, and what it holds.
@@ -139,8 +169,8 @@ type Part struct {
 	Body []byte // before packing
 }
 
-// Write stores a part and gives its name with size and checksum. One that is there with the same contents is no error: it
-// has the size and checksum that it was written with.
+// Write stores a part, twice, and gives its name with size and checksum. One that is there with the same contents is no
+// error: it has the size and checksum that it was written with.
 func (p Part) Write(ctx context.Context, store objectstore.Store) (PartRef, error) {
 	object, err := pack(kindPart, p.Body)
 	if err != nil {
@@ -150,39 +180,93 @@ func (p Part) Write(ctx context.Context, store objectstore.Store) (PartRef, erro
 	if err != nil {
 		return PartRef{}, err
 	}
-	if exists {
-		return p.ReadBack(ctx, store)
+	if exists { // perhaps packed by another build
+		if object, err = p.readBack(ctx, store, p.Key()); err != nil {
+			return PartRef{}, err
+		}
 	}
 	p.Size, p.CRC32C = int64(len(object)), crcOf(object)
-	return p.PartRef, nil
-}
-
-// ReadBack reads the part from the store and compares every byte of its body. It gives its name with size and checksum.
-func (p Part) ReadBack(ctx context.Context, store objectstore.Store) (PartRef, error) {
-	err := get(ctx, store, p.Key(), kindPart, func(object, body []byte) error {
-		p.Size, p.CRC32C = int64(len(object)), crcOf(object)
-		return same(body, p.Body)
-	})
+	if exists, err = put(ctx, store, p.Twin(), object); err == nil && exists {
+		_, _, err = readCopy(ctx, store, p.PartRef, p.Twin())
+	}
 	if err != nil {
 		return PartRef{}, err
 	}
 	return p.PartRef, nil
 }
 
-// Present asks the store whether the part is there, of the size that the head says, without reading it.
+// ReadBack reads the part and its twin from the store and compares every byte of their bodies. It gives its name with size and
+// checksum.
+func (p Part) ReadBack(ctx context.Context, store objectstore.Store) (PartRef, error) {
+	object, err := p.readBack(ctx, store, p.Key())
+	if err != nil {
+		return PartRef{}, err
+	}
+	p.Size, p.CRC32C = int64(len(object)), crcOf(object)
+	if _, _, err := readCopy(ctx, store, p.PartRef, p.Twin()); err != nil {
+		return PartRef{}, err
+	}
+	return p.PartRef, nil
+}
+
+func (p Part) readBack(ctx context.Context, store objectstore.Store, key string) (object []byte, err error) {
+	err = get(ctx, store, key, kindPart, func(all, body []byte) error {
+		object = all
+		return same(body, p.Body)
+	})
+	return object, err
+}
+
+// Present asks the store whether the part and its twin are there, of the size that the head says, without reading them. If
+// one of both is not, it is made anew from the other.
 func (p PartRef) Present(ctx context.Context, store objectstore.Store) error {
+	var bad []string
+	var errs []error
+	for _, key := range p.Keys() {
+		if err := p.present(ctx, store, key); unfit(err) {
+			bad, errs = append(bad, key), append(errs, err)
+		} else if err != nil {
+			return err
+		}
+	}
+	switch len(bad) {
+	case 0:
+		return nil
+	case 2:
+		return errors.Join(errs...)
+	}
+	other := p.Key()
+	if bad[0] == other {
+		other = p.Twin()
+	}
+	object, _, err := readCopy(ctx, store, p, other)
+	if err != nil {
+		return errors.Join(errs[0], err)
+	}
+	// Whoever reads meanwhile has the other one: what is deleted here says nothing any more.
+	if err := insist(ctx, func(ctx context.Context) error { return store.Delete(ctx, bad[0]) }); err != nil {
+		return fmt.Errorf("delete damaged %s: %w", bad[0], err)
+	}
+	if _, err := put(ctx, store, bad[0], object); err != nil {
+		return err
+	}
+	slog.WarnContext(ctx, "an object of a checkpoint was mended by its twin", "error", errs[0])
+	return nil
+}
+
+func (p PartRef) present(ctx context.Context, store objectstore.Store, key string) error {
 	var info objectstore.Info
 	err := insist(ctx, func(ctx context.Context) (err error) {
-		info, err = store.Head(ctx, p.Key())
+		info, err = store.Head(ctx, key)
 		return err
 	})
 	switch {
 	case errors.Is(err, objectstore.ErrNotFound):
-		return fmt.Errorf("%s: %w", p.Key(), ErrMissing)
+		return fmt.Errorf("%s: %w", key, ErrMissing)
 	case err != nil:
-		return fmt.Errorf("%s: %w", p.Key(), err)
+		return fmt.Errorf("%s: %w", key, err)
 	case info.Size != p.Size:
-		return fmt.Errorf("%s: %w: %d bytes, head says %d", p.Key(), ErrCorrupt, info.Size, p.Size)
+		return fmt.Errorf("%s: %w: %d bytes, head says %d", key, ErrCorrupt, info.Size, p.Size)
 	}
 	return nil
 }

@@ -80,6 +80,7 @@ type MergeConfig struct {
 type GarbageConfig struct {
 	Trim  time.Duration // how often a journal is trimmed at most; 1 minute
 	Sweep time.Duration // how old a control number is when a SWEEP names it; 24 hours: a job that takes longer is lost
+	Age   time.Duration // how old a seal or a control number is when it goes; 7 days: longer than anybody sleeps who goes on as if nothing was
 }
 
 // withDefaults fills in what is not set.
@@ -136,6 +137,7 @@ func (c MergeConfig) withDefaults() MergeConfig {
 func (c GarbageConfig) withDefaults() GarbageConfig {
 	orElse(&c.Trim, time.Minute)
 	orElse(&c.Sweep, 24*time.Hour)
+	orElse(&c.Age, 7*24*time.Hour)
 	return c
 }
 

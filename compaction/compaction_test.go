@@ -1,6 +1,7 @@
 package compaction
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -438,8 +439,8 @@ func TestVerify_DamagedObjectsAreFoundOut(t *testing.T) {
 	}
 }
 
-// A part that stays from the checkpoint before must be there still, too.
-func TestVerify_AMissingOldPartIsFoundOut(t *testing.T) {
+// A part that stays from the checkpoint before must be there still, too. Its twin mends it; without that nothing does.
+func TestVerify_AMissingOldPartIsMendedOrFoundOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, one, two, _ := busy(t)
 		r := one.build(t)
@@ -451,6 +452,22 @@ func TestVerify_AMissingOldPartIsFoundOut(t *testing.T) {
 		if i < 0 {
 			t.Fatal("no part stayed")
 		}
+		whole, err := w.bucket.Get(t.Context(), h.Parts[i].Key())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, damage := range []string{"missing", "truncated"} {
+			for _, key := range h.Parts[i].Keys() {
+				w.spoil(t, key, damages[damage])
+				if err := h.Parts[i].Present(t.Context(), w.bucket); err != nil {
+					t.Fatalf("%s %s: %v", key, damage, err)
+				}
+				if mended, err := w.bucket.Get(t.Context(), key); err != nil || !bytes.Equal(mended, whole) {
+					t.Fatalf("%s %s: %d bytes, %v; want %d", key, damage, len(mended), err, len(whole))
+				}
+			}
+		}
+		w.spoil(t, h.Parts[i].Twin(), damages["missing"])
 		w.spoil(t, h.Parts[i].Key(), damages["missing"])
 		if err := two.Verify(t.Context(), w.pending(t)); !errors.Is(err, ErrMismatch) || !errors.Is(err, checkpoint.ErrMissing) {
 			t.Errorf("got %v, want ErrMismatch of a missing object", err)

@@ -19,8 +19,8 @@
 // objects that nothing names.
 //
 // Files: compaction.go (the parts, and Run); checkpoints: turn.go, build.go, cut.go, verify.go, sweep.go; compaction:
-// groups.go, survey.go, plan.go, read.go, merge.go, manifest.go, trim.go; garbage: garbage.go, ledger.go, find.go; cleaning
-// by key: keys_*.go; taking records out for good: erase*.go, by a command, not by Run.
+// groups.go, survey.go, plan.go, read.go, merge.go, manifest.go, trim.go; garbage: garbage.go, forget.go, ledger.go, find.go;
+// cleaning by key: keys_*.go; taking records out for good: erase*.go, by a command, not by Run.
 //
 // Floor 3: it declares what it needs of the control log and the journals (Log), which agent joins to agent/cluster. Its
 // one long goroutine is Run, started and awaited by the agent. Those that read slots or delete objects end with the call.

@@ -96,6 +96,7 @@ type garbage struct {
 	numbers []seen                      // control numbers; the first one is the newest that a SWEEP may name, once it is old enough
 	once    map[topic.Object]topic.Slot // were swapped in by then, so that they cannot be again: their inputs are gone
 	orphans map[topic.Object]time.Time  // may go -> since when, by this process's own clock
+	control forgetting
 }
 
 func newGarbage() garbage {
@@ -107,6 +108,11 @@ type clearing struct {
 	done topic.Slot // all below are gone
 	next topic.Slot // those below may go
 	at   time.Time  // when that was seen first
+
+	sealed time.Time // when all checkpoints that are kept were seen to know that it is sealed
+	placed time.Time // when its seal was made, by the store's clock, once that was asked
+	behind bool      // what lay behind the seal is gone
+	empty  bool      // the seal too
 }
 
 // seen is a control number, and when it was read.
@@ -116,8 +122,9 @@ type seen struct {
 }
 
 // Collect deletes what nothing names any more, after Grace as this process saw it, whatever clocks say (I9): slots below
-// the TRIM that all checkpoints kept know of, and compacted objects that the oldest of them does not name and nothing can
-// swap in behind it: those that were swapped in before and out again, and those that were planned below its SWEEP (G5).
+// the TRIM that all checkpoints kept know of, compacted objects that the oldest of them does not name and nothing can
+// swap in behind it: those that were swapped in before and out again, and those that were planned below its SWEEP (G5); and
+// seals and control numbers that are old, too (G4).
 func (c *Compactor) Collect(ctx context.Context) error {
 	if err := c.begin(ctx); err != nil {
 		return err
@@ -140,7 +147,11 @@ func (c *Compactor) Collect(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("collect compacted objects: %w", err)
 	}
-	if deleted += objects; deleted > 0 {
+	old, err := c.forget(ctx, k)
+	if err != nil {
+		return err
+	}
+	if deleted += objects + old; deleted > 0 {
 		slog.DebugContext(ctx, "garbage deleted", "objects", deleted)
 		return c.forgetLedgers(ctx, time.Now())
 	}

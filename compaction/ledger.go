@@ -30,14 +30,49 @@ type Garbage struct {
 	Why  string
 }
 
-// remove deletes objects, at most as many as one ledger lists, and gives how many. The ledger is written before: whoever
-// misses an object finds who deleted it, when and why.
+// remove deletes objects, at most as many as one ledger lists, and gives how many.
 func (c *Compactor) remove(ctx context.Context, planned topic.Slot, all []Garbage) (int, error) {
 	if len(all) > deletesOfBatch {
 		all = all[:deletesOfBatch]
 	}
+	if err := c.writeLedger(ctx, planned, all); err != nil {
+		return 0, err
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(deletesAtOnce)
+	for _, o := range all {
+		g.Go(func() error { return c.delete(ctx, o) })
+	}
+	return len(all), g.Wait()
+}
+
+// removeInOrder deletes objects one after the other, and gives how many: where one is left, all behind it are. They are at most
+// as many as one ledger lists.
+func (c *Compactor) removeInOrder(ctx context.Context, planned topic.Slot, all []Garbage) (int, error) {
+	if err := c.writeLedger(ctx, planned, all); err != nil {
+		return 0, err
+	}
+	for i, o := range all {
+		if err := c.delete(ctx, o); err != nil {
+			return i, err
+		}
+	}
+	return len(all), nil
+}
+
+func (c *Compactor) delete(ctx context.Context, o Garbage) error {
+	if err := c.store.Delete(ctx, o.Key); err != nil {
+		return fmt.Errorf("delete %s: %w", o.Key, err)
+	}
+	c.merged.garbageObjects.Add(1)
+	c.merged.garbageBytes.Add(o.Size)
+	return nil
+}
+
+// writeLedger says which objects are deleted, before they are: whoever misses one finds who deleted it, when and why.
+func (c *Compactor) writeLedger(ctx context.Context, planned topic.Slot, all []Garbage) error {
 	if len(all) == 0 {
-		return 0, nil
+		return nil
 	}
 	var id [16]byte
 	rand.Read(id[:])
@@ -47,21 +82,9 @@ func (c *Compactor) remove(ctx context.Context, planned topic.Slot, all []Garbag
 	}
 	key := fmt.Sprintf("%s%016x-%x", LedgerPrefix, uint64(planned), id)
 	if err := c.store.Create(ctx, key, objectstore.NewBody(b.Bytes())); err != nil {
-		return 0, fmt.Errorf("write %s: %w", key, err)
+		return fmt.Errorf("write %s: %w", key, err)
 	}
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(deletesAtOnce)
-	for _, o := range all {
-		g.Go(func() error {
-			if err := c.store.Delete(ctx, o.Key); err != nil {
-				return fmt.Errorf("delete %s: %w", o.Key, err)
-			}
-			c.merged.garbageObjects.Add(1)
-			c.merged.garbageBytes.Add(o.Size)
-			return nil
-		})
-	}
-	return len(all), g.Wait()
+	return nil
 }
 
 // forgetLedgers deletes ledgers that are old by the store's clock: nothing depends on them.

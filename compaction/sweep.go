@@ -88,7 +88,9 @@ func namedBy(ctx context.Context, store objectstore.Store, s *control.State) (ma
 		}
 		named[h.Name().Key()] = true
 		for _, p := range h.Parts {
-			named[p.Key()] = true
+			for _, key := range p.Keys() {
+				named[key] = true
+			}
 		}
 	}
 	return named, nil

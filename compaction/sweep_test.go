@@ -23,7 +23,7 @@ func (w *world) needed(t *testing.T) []string {
 		}
 		keys = append(keys, h.Name().Key())
 		for _, p := range h.Parts {
-			keys = append(keys, p.Key())
+			keys = append(keys, p.Keys()...)
 		}
 	}
 	slices.Sort(keys)

@@ -29,3 +29,8 @@ func ReadControl(ctx context.Context, store objectstore.Store, n topic.Slot) ([]
 	}
 	return e.Payload, nil
 }
+
+// ControlThere says whether control number n is there.
+func ControlThere(ctx context.Context, store objectstore.Store, n topic.Slot) (bool, error) {
+	return thereAt(ctx, store, ControlKey(n))
+}

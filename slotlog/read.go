@@ -52,8 +52,12 @@ func Tail(ctx context.Context, store objectstore.Store, key string, n int64) ([]
 
 // there says whether a slot of a journal has an object.
 func there(ctx context.Context, store objectstore.Store, j topic.JournalID, s topic.Slot) (bool, error) {
+	return thereAt(ctx, store, JournalKey(j, s))
+}
+
+func thereAt(ctx context.Context, store objectstore.Store, key string) (bool, error) {
 	err := insist(ctx, lookTimeout, func(ctx context.Context) error {
-		_, err := store.Head(ctx, JournalKey(j, s))
+		_, err := store.Head(ctx, key)
 		return err
 	})
 	if errors.Is(err, objectstore.ErrNotFound) {

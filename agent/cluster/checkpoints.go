@@ -79,12 +79,24 @@ func (e *Engine) readHead(ctx context.Context, n topic.Slot, id control.Checkpoi
 // readControl reads the control log to its end: from the newest checkpoint that counts, or from the beginning. That the
 // bucket lists a checkpoint is a hint: what it says is taken only if the control log, read on from there, says that the
 // checkpoint was verified (B2, G1). The log also says which one is the newest, so that few of those are read that came to
-// nothing.
+// nothing. ErrForgotten: the beginning was deleted (G4), and no checkpoint can be read that stands for it.
 func (e *Engine) readControl(ctx context.Context) error {
-	names, err := checkpoint.Heads(ctx, e.store)
-	if err != nil {
-		return fmt.Errorf("list checkpoints: %w", err)
+	var before []checkpoint.Name
+	for {
+		names, err := checkpoint.Heads(ctx, e.store)
+		if err != nil {
+			return fmt.Errorf("list checkpoints: %w", err)
+		}
+		err = e.readControlFrom(ctx, slices.Clone(names))
+		if !errors.Is(err, ErrForgotten) || slices.Equal(names, before) {
+			return err
+		}
+		before = names // others may have come in their place
 	}
+}
+
+// readControlFrom tries checkpoints, the likeliest first.
+func (e *Engine) readControlFrom(ctx context.Context, names []checkpoint.Name) error {
 	tried := make(map[control.CheckpointID]bool)
 	for len(names) > 0 {
 		next := names[0]
@@ -102,7 +114,11 @@ func (e *Engine) readControl(ctx context.Context) error {
 			return err
 		}
 		e.begin(s)
-		if err := e.readAll(ctx); err != nil {
+		err = e.readAll(ctx)
+		if errors.Is(err, ErrForgotten) {
+			continue // it was not kept any more
+		}
+		if err != nil {
 			return err
 		}
 		if c, ok := verifiedAt(e.State(), next.Control); ok && c.ID == next.ID {
@@ -322,7 +338,7 @@ func (e *Engine) reachBase(ctx context.Context, era control.Era, all []*followed
 }
 
 // earlierEffects gives the effects of the control numbers [from, to), which this agent did not apply itself: it began
-// from a checkpoint above them.
+// from a checkpoint above them. errRebuild: some of what says so was deleted (G4), so that the index must begin at a checkpoint.
 func (e *Engine) earlierEffects(ctx context.Context, from, to topic.Slot) ([][]metadata.Effect, error) {
 	s := control.New()
 	for _, c := range slices.Backward(e.State().Checkpoints()) {
@@ -354,5 +370,8 @@ func (e *Engine) earlierEffects(ctx context.Context, from, to topic.Slot) ([][]m
 		s = after
 		return nil
 	})
+	if errors.Is(err, slotlog.ErrHole) { // all of them were there once
+		err = fmt.Errorf("control %d: %w: %w", s.Next(), ErrForgotten, errRebuild)
+	}
 	return out, err
 }

@@ -268,10 +268,12 @@ func TestBoot_CheckpointGivesWhatTheWholeLogDoes(t *testing.T) {
 		flip := func(b []byte) []byte { b[len(b)/2] ^= 1; return b }
 		cut := func(b []byte) []byte { return b[:len(b)-5] }
 		for name, spoil := range map[string]func([]byte) []byte{"flipped": flip, "cut": cut, "gone": nil} {
-			for what, key := range map[string]string{"head": newer.Name().Key(), "part": newer.Parts[0].Key()} {
-				e, h, l := looks(t, damaged{store, key, spoil})
+			one := newer.Parts[0]
+			parts := damaged{damaged{store, one.Key(), spoil}, one.Twin(), spoil}
+			for what, bad := range map[string]objectstore.Store{"head": damaged{store, newer.Name().Key(), spoil}, "part and twin": parts} {
+				e, h, l := looks(t, bad)
 				alike(t, what+" "+name, read, e, rh, h, rl, l)
-				if shared := slices.ContainsFunc(older.Parts, func(p checkpoint.PartRef) bool { return p.Key() == key }); shared {
+				if shared := slices.ContainsFunc(older.Parts, func(p checkpoint.PartRef) bool { return p.Key() == one.Key() }); shared && what != "head" {
 					continue
 				}
 				if e.mirror.base == nil || e.mirror.base.ID != older.ID {
@@ -283,6 +285,44 @@ func TestBoot_CheckpointGivesWhatTheWholeLogDoes(t *testing.T) {
 			alike(t, "both heads "+name, read, e, rh, h, rl, l)
 			if e.mirror.base != nil {
 				t.Errorf("both heads %s: begun from %+v", name, e.mirror.base)
+			}
+		}
+	})
+}
+
+// Whichever object of all checkpoints is damaged, a start knows everything, also where the slots are gone that say it, and the
+// control log's beginning.
+func TestBoot_AnyOneObjectOfCheckpointsMayBeDamaged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memory.New()
+		older, newer := history(t, store)
+		read, rh, rl := looks(t, store)
+		forget(t, store, older.Control)
+		for _, j := range older.Journals {
+			for slot := range j.Next {
+				if err := store.Delete(t.Context(), slotlog.JournalKey(j.ID, slot)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		var keys []string
+		err := store.List(t.Context(), checkpoint.Prefix, func(o objectstore.Info) error { keys = append(keys, o.Key); return nil })
+		if err != nil || len(keys) < 8 {
+			t.Fatalf("%v, %v", keys, err)
+		}
+		for name, spoil := range map[string]func([]byte) []byte{
+			"flipped": func(b []byte) []byte { b[len(b)/2] ^= 1; return b }, "cut": func(b []byte) []byte { return b[:len(b)-5] }, "gone": nil,
+		} {
+			for _, key := range keys {
+				e, h, l := looks(t, damaged{store, key, spoil})
+				alike(t, key+" "+name, read, e, rh, h, rl, l)
+				want := newer
+				if key == newer.Name().Key() {
+					want = older
+				}
+				if e.mirror.base == nil || e.mirror.base.ID != want.ID {
+					t.Errorf("%s %s: begun from %+v, want the checkpoint at %d", key, name, e.mirror.base, want.Control)
+				}
 			}
 		}
 	})

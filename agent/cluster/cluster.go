@@ -34,6 +34,9 @@ var (
 	// ErrTrimmed says that slots would have to be read that were trimmed, so that their objects may be gone: whoever follows a
 	// journal fell far behind, or no checkpoint can be read that holds them. Who begins anew knows what they held.
 	ErrTrimmed = errors.New("slots were trimmed")
+	// ErrForgotten says that control numbers were deleted that would have to be read (G4): whoever was away for so long begins
+	// from a newer checkpoint, and without one that can be read nobody knows what they said.
+	ErrForgotten = errors.New("control numbers were deleted that no checkpoint stands for")
 	// ErrUnreadable says that a newer build wrote records that this one does not know.
 	ErrUnreadable = control.ErrUnknownRecord
 	// ErrTopicExists, ErrUnknownTopic and ErrCollision are about the names of topics.

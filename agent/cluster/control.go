@@ -10,6 +10,7 @@ import (
 
 	"github.com/odradek/odradek/control"
 	"github.com/odradek/odradek/metadata"
+	"github.com/odradek/odradek/objectstore"
 	"github.com/odradek/odradek/slotlog"
 	"github.com/odradek/odradek/topic"
 )
@@ -20,6 +21,10 @@ const (
 	pollUnwell  = time.Second     // while there is no index: an era may be named at any moment (R1)
 	staleAfter  = 10 * time.Minute
 	giveUpAfter = time.Hour
+
+	// confirmAfter is for how long the end of the control log was not reached when a number that is not there may be one that
+	// was there and is deleted. It is far below the age at which numbers go (G4).
+	confirmAfter = 20 * time.Second
 )
 
 // moment is a time by the clock that tests turn, and by one that counts suspend, too.
@@ -63,7 +68,7 @@ func (e *Engine) Propose(ctx context.Context, decide func(*control.State) ([]con
 
 // append is Propose for who has the turn: nobody else applies numbers meanwhile.
 func (e *Engine) append(ctx context.Context, decide func(*control.State) ([]control.Record, error)) ([]control.Outcome, error) {
-	if e.Stale() { // O3: nothing is created before the log was read again
+	if e.unsure() && !e.cfg.Alone { // O3: nothing is created before the log was read again
 		if err := e.catchUp(ctx); err != nil {
 			return nil, err
 		}
@@ -159,6 +164,9 @@ func (e *Engine) catchUp(ctx context.Context) error {
 		n, asked := e.State().Next(), moment{time.Now(), boottime()}
 		payload, err := slotlog.ReadControl(ctx, e.store, n)
 		if errors.Is(err, slotlog.ErrHole) {
+			if err := e.confirmEnd(ctx, n); err != nil {
+				return err
+			}
 			e.reached.Store(&asked)
 			return nil
 		}
@@ -169,6 +177,53 @@ func (e *Engine) catchUp(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// unsure says that the end of the control log was not reached for a while.
+func (e *Engine) unsure() bool { return e.reached.Load().ago() > confirmAfter }
+
+// confirmEnd asks of a control number that is not there whether the log ends before it, for an agent that was away: it may
+// have been there and be deleted (G4). Such an agent is over.
+func (e *Engine) confirmEnd(ctx context.Context, n topic.Slot) error {
+	if !e.unsure() {
+		return nil
+	}
+	err := isEndOfControl(ctx, e.store, n)
+	if errors.Is(err, ErrForgotten) { // by now: a checkpoint stands for it
+		err = fmt.Errorf("control %d was deleted, this agent was away for %v: %w", n, e.reached.Load().ago().Round(time.Second), slotlog.ErrFenced)
+		e.stop(err)
+	}
+	return err
+}
+
+// isEndOfControl says whether a control number that was not there when it was asked for never was: ErrForgotten if it was.
+// Numbers are deleted in order, but for number 0 (G4), so that the one before it tells.
+func isEndOfControl(ctx context.Context, store objectstore.Store, n topic.Slot) error {
+	if n == 0 {
+		return nil // no cluster, or one that lost its identity (S5)
+	}
+	if n > 1 {
+		there, err := slotlog.ControlThere(ctx, store, n-1)
+		if err == nil && !there {
+			err = fmt.Errorf("control %d: %w", n, ErrForgotten)
+		}
+		return err
+	}
+	var next topic.Slot
+	err := store.List(ctx, slotlog.ControlPrefix, func(o objectstore.Info) error {
+		if number, err := slotlog.ParseControlKey(o.Key); err == nil && number > 0 {
+			next = number
+			return errEnough
+		}
+		return nil
+	})
+	switch {
+	case err != nil && !errors.Is(err, errEnough):
+		return fmt.Errorf("list the control log: %w", err)
+	case next > 1:
+		return fmt.Errorf("control 1 to %d: %w", next-1, ErrForgotten)
+	}
+	return nil
 }
 
 func (e *Engine) applyPayload(n topic.Slot, payload []byte) error {
@@ -276,6 +331,9 @@ func (e *Engine) readAll(ctx context.Context) error {
 		first, asked := e.State().Next(), moment{time.Now(), boottime()}
 		err := e.readNumbers(ctx, first, first+readAhead, e.applyPayload)
 		if errors.Is(err, slotlog.ErrHole) {
+			if err := isEndOfControl(ctx, e.store, e.State().Next()); err != nil {
+				return err
+			}
 			e.reached.Store(&asked)
 			return nil
 		}

@@ -26,6 +26,7 @@ type Settings struct {
 	Checkpoint Checkpoint
 	Compaction Compaction
 	GCGrace    time.Duration // for how long nothing needs an object before it is deleted
+	GCAge      time.Duration // how old a seal or control record is that is deleted
 	Log        Log
 	Kafka      topic.Config // cluster settings with Kafka's names that were set; never nil after Load
 }
@@ -123,6 +124,8 @@ const (
 	maxCompactionGather   = 30 * 24 * time.Hour
 	minGCGrace            = time.Second
 	maxGCGrace            = 30 * 24 * time.Hour
+	minGCAge              = time.Minute // a process that slept for half of that reads the control log anew
+	maxGCAge              = 10 * 365 * 24 * time.Hour
 	maxDefaultMemory      = 4 * GiB
 	maxConfigFile         = 1 * MiB
 	maxPasswordFile       = 4 * KiB
@@ -151,6 +154,7 @@ func Defaults() Settings {
 		Checkpoint: Checkpoint{Slots: 4096, Interval: 10 * time.Minute},
 		Compaction: Compaction{Size: 64 * MiB, Slots: 256, Interval: 10 * time.Minute, Gather: 24 * time.Hour},
 		GCGrace:    time.Hour,
+		GCAge:      7 * 24 * time.Hour,
 		Log:        Log{Level: slog.LevelInfo, Format: "text"},
 		Kafka:      topic.Config{},
 	}

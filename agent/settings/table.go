@@ -209,6 +209,8 @@ var table = []setting{
 		func(s *Settings) *time.Duration { return &s.Compaction.Gather }, minCompactionGather, maxCompactionGather),
 	duration("gc-grace", "an object is deleted when nothing has needed it for so long; what was made and never used, after 24 times as long",
 		func(s *Settings) *time.Duration { return &s.GCGrace }, minGCGrace, maxGCGrace),
+	duration("gc-age", "control records and the seals of journals are deleted when they are so old, and no checkpoint needs them",
+		func(s *Settings) *time.Duration { return &s.GCAge }, minGCAge, maxGCAge),
 	defaultSaid("half of the machine's, at most 4GiB",
 		size("memory", "bound on requests being read, records that wait for the bucket, fetch answers that have not left and caches together; the process may take two fifths more and 64MiB, and some 10KiB for each connection; one request has at most a sixth of it or 32MiB",
 			func(s *Settings) *Bytes { return &s.Memory }, minMemory, 0)),

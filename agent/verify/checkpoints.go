@@ -166,8 +166,10 @@ func (w *walk) endCheckpoints(ctx context.Context) error {
 			Parts: len(head.Parts), Bytes: w.listed.heads[name], SlotsSince: w.slotsSince(c),
 		}
 		for _, p := range head.Parts {
-			named[p.Key()] = true
-			out.Bytes += p.Size
+			if err := w.checkPart(ctx, c, p, named); err != nil {
+				return err
+			}
+			out.Bytes += 2 * p.Size
 		}
 		if c.Verified {
 			for _, p := range head.Partitions {
@@ -194,6 +196,25 @@ func (w *walk) endCheckpoints(ctx context.Context) error {
 			w.account(ClassCheckpoints, w.listed.parts[key])
 		} else {
 			w.discard(key, w.listed.parts[key], "of no checkpoint that is kept: an older one, or one made in vain")
+		}
+	}
+	return nil
+}
+
+// checkPart reads a part and its twin, unless another checkpoint has them as well: one of both is enough to start from, and
+// both are there.
+func (w *walk) checkPart(ctx context.Context, c control.CheckpointInfo, p checkpoint.PartRef, named map[string]bool) error {
+	if named[p.Key()] {
+		return nil
+	}
+	named[p.Key()], named[p.Twin()] = true, true
+	if !c.Verified {
+		return nil // nobody goes by it
+	}
+	wrong := p.Check(ctx, w.store)
+	for _, key := range slices.Sorted(maps.Keys(wrong)) {
+		if err := w.unreadable(ctx, c, key, wrong[key]); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -279,7 +300,7 @@ func (w *walk) compareCheckpoint(ctx context.Context, c *checkpointCheck, head *
 		w.compareRow(key, c, r, head.Start(r.Partition))
 		return nil
 	})
-	if err != nil {
+	if err != nil { // what is wrong with its objects was found
 		return w.unreadable(ctx, c.CheckpointInfo, key, err)
 	}
 	for of, p := range c.parts {

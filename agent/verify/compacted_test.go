@@ -188,7 +188,7 @@ func TestRun_WhatIsInRunsCountsOnce(t *testing.T) {
 	f.checkpoint()
 	f.checkpoint()
 	f.clean()
-	want := map[string]int{ClassControl: int(f.next), ClassSlots: 3, ClassCompacted: 1, ClassCheckpoints: 6, ClassGrace: 3, ClassOrphans: 6, classAll: int(f.next) + 19}
+	want := map[string]int{ClassControl: int(f.next), ClassSlots: 3, ClassCompacted: 1, ClassCheckpoints: 10, ClassGrace: 3, ClassOrphans: 10, classAll: int(f.next) + 27}
 	if diff := gocmp.Diff(want, accounts(f.verify(Options{}))); diff != "" {
 		t.Errorf("accounts (-want +got):\n%s", diff)
 	}

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
+	"github.com/odradek/odradek/checkpoint"
 	"github.com/odradek/odradek/control"
 	"github.com/odradek/odradek/objectstore"
 	"github.com/odradek/odradek/slotlog"
@@ -70,11 +72,26 @@ func decodeControl(object []byte) ([]control.Record, error) {
 	return control.Decode(e.Payload)
 }
 
-// readControl reads the control log from its beginning.
+// readControl reads the control log from its beginning, or from the checkpoint that stands for it.
 func (w *walk) readControl(ctx context.Context) error {
 	w.whole = true
-	given := ids{}
-	err := EachControl(ctx, w.store, w.state, w.opt.Reads, func(n Number) error {
+	s, base, err := Beginning(ctx, w.store, w.opt.Reads)
+	if errors.Is(err, ErrForgotten) {
+		w.whole = false
+		w.find(slotlog.ControlKey(1), "%v", err)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if s.Next() > 0 {
+		w.beginAt(s, base)
+		if err := w.checkGenesis(ctx); err != nil {
+			return err
+		}
+	}
+	given := ids{next: s.NextProducerID()}
+	err = EachControl(ctx, w.store, w.state, w.opt.Reads, func(n Number) error {
 		w.report.Control.Numbers++
 		w.report.Control.Bytes += n.Bytes
 		for i, r := range n.Records {
@@ -118,6 +135,52 @@ func (w *walk) readControl(ctx context.Context) error {
 	} else if end == 0 {
 		w.whole = false
 		w.find(slotlog.ControlKey(0), "no GENESIS: this bucket holds no cluster")
+	}
+	return nil
+}
+
+// beginAt begins the walk of the control log behind a checkpoint. What is known of before is what its state says.
+func (w *walk) beginAt(s *control.State, base checkpoint.Name) {
+	w.state = s
+	w.report.Control.From = s.Next()
+	if _, ok := w.standing[base.Control]; ok {
+		w.standing[base.Control] = s
+	}
+	for o := range s.Objects() {
+		w.compaction.swapped[o] = struct{}{}
+	}
+	for t := range s.Topics() {
+		w.takePolicy(control.TopicConfig{Topic: t.ID, Set: t.Config})
+	}
+	for p, c := range s.Compactions() {
+		if slices.ContainsFunc(c.Runs, func(r topic.Run) bool { return r.Cleaned > 0 }) {
+			w.compaction.byKey[p.Topic] = struct{}{}
+		}
+	}
+	set, _ := s.Config()
+	w.takePolicy(control.ClusterConfig{Set: set})
+}
+
+// checkGenesis checks that control/0 is there, which nothing stands for, and is of this cluster (S5).
+func (w *walk) checkGenesis(ctx context.Context) error {
+	key := slotlog.ControlKey(0)
+	b, err := w.store.Get(ctx, key)
+	if errors.Is(err, objectstore.ErrNotFound) {
+		w.find(key, "missing: it is never deleted")
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read %s: %w", key, err)
+	}
+	records, err := decodeControl(b)
+	if err != nil {
+		w.find(key, "%v", err)
+		return nil
+	}
+	if s, _, err := control.New().Apply(0, records); err != nil {
+		w.find(key, "%v", err)
+	} else if s.ClusterID() != w.state.ClusterID() {
+		w.find(key, "is of cluster %s, the checkpoints are of %s", s.ClusterID(), w.state.ClusterID())
 	}
 	return nil
 }

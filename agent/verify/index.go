@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/odradek/odradek/control"
 	"github.com/odradek/odradek/metadata"
 	"github.com/odradek/odradek/slotlog"
 	"github.com/odradek/odradek/topic"
@@ -51,8 +50,15 @@ func (w *walk) readIndex(ctx context.Context) error {
 		index: w.opt.Index, report: r, low: map[topic.Partition]metadata.End{},
 		high: map[topic.Partition]metadata.End{},
 	}
-	s := control.New() // for the partitions there are; the walk reads the log again, behind the index
-	err := EachControl(ctx, w.store, s, w.opt.Reads, func(n Number) error { s = n.After; return nil })
+	s, _, err := Beginning(ctx, w.store, w.opt.Reads) // for the partitions there are; the walk reads the log again, behind the index
+	if errors.Is(err, ErrForgotten) {
+		r.NotChecked = err.Error()
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	err = EachControl(ctx, w.store, s, w.opt.Reads, func(n Number) error { s = n.After; return nil })
 	var broken *ControlError
 	if err != nil && !errors.As(err, &broken) {
 		return fmt.Errorf("read the control log: %w", err)

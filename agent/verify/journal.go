@@ -84,6 +84,7 @@ func (w *walk) trimmedMeanwhile(ctx context.Context, j *journal, s topic.Slot) (
 func (w *walk) takeSealed(ctx context.Context, j *journal, s topic.Slot, r slotRead) error {
 	key := slotlog.JournalKey(j.ID, s)
 	switch {
+	case r.missing && s == j.SealSlot && s == j.Trim: // nothing needs it, and it may go (G4)
 	case r.missing && s == j.SealSlot:
 		w.find(key, "slot missing, where JOURNAL_SEALED says that the seal is")
 	case r.missing:

@@ -31,15 +31,16 @@ func (r *Report) Clean() bool { return len(r.Findings) == 0 }
 
 // ControlReport is the control log.
 type ControlReport struct {
-	Numbers         int    `json:"numbers"` // objects [0, Numbers)
-	Records         int    `json:"records"`
-	Bytes           int64  `json:"bytes"`
-	Void            []Void `json:"void"`
-	Format          uint32 `json:"format"`
-	NextNodeID      int32  `json:"next_node_id"`
-	NextProducerID  int64  `json:"next_producer_id"`
-	DeletedTopics   int    `json:"deleted_topics"`
-	ProducerIDsHeld int    `json:"producer_id_blocks"`
+	From            topic.Slot `json:"from,omitempty"` // those below it were not read: a checkpoint stands for them (G4)
+	Numbers         int        `json:"numbers"`        // objects [From, From+Numbers)
+	Records         int        `json:"records"`
+	Bytes           int64      `json:"bytes"`
+	Void            []Void     `json:"void"`
+	Format          uint32     `json:"format"`
+	NextNodeID      int32      `json:"next_node_id"`
+	NextProducerID  int64      `json:"next_producer_id"`
+	DeletedTopics   int        `json:"deleted_topics"`
+	ProducerIDsHeld int        `json:"producer_id_blocks"`
 }
 
 // Void is a control record that means nothing, for every reader alike.

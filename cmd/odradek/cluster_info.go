@@ -155,6 +155,9 @@ func printPartitions(out io.Writer, v *clusterView) error {
 
 // ago words how long ago something was, by this machine's clock.
 func ago(at time.Time) string {
+	if at.IsZero() { // the record that says so was deleted (G4)
+		return "long ago"
+	}
 	d := max(0, time.Since(at))
 	switch {
 	case d < time.Minute:

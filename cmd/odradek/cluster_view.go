@@ -147,7 +147,14 @@ func (p pool) view(ctx context.Context, most time.Duration) (*clusterView, error
 }
 
 func (v *clusterView) readControl(ctx context.Context, store objectstore.Store) error {
-	err := verify.EachControl(ctx, store, v.state, reads, func(n verify.Number) error {
+	var err error
+	if v.state, _, err = verify.Beginning(ctx, store, reads); err != nil {
+		return fmt.Errorf("%s: %w", v.Bucket, err)
+	}
+	if era, ok := v.state.NewestEra(); ok { // by which number it was named is not known any more
+		v.Era = &eraView{Number: era.Number, RunID: era.RunID, ReplicationID: era.ReplicationID}
+	}
+	err = verify.EachControl(ctx, store, v.state, reads, func(n verify.Number) error {
 		for i, r := range n.Records {
 			if era, ok := r.(control.Era); ok && !n.Outcomes[i].Void {
 				v.Era = &eraView{Number: era.Number, RunID: era.RunID, ReplicationID: era.ReplicationID, Named: numberView{Number: n.N}}
@@ -164,7 +171,7 @@ func (v *clusterView) readControl(ctx context.Context, store objectstore.Store) 
 	}
 	v.ID, v.Control.Number = v.state.ClusterID(), v.state.Next()-1
 	numbers := []*numberView{&v.Control}
-	if v.Era != nil {
+	if v.Era != nil && v.Era.Named.Number > 0 {
 		numbers = append(numbers, &v.Era.Named)
 	}
 	for _, n := range numbers {
@@ -237,8 +244,8 @@ func (a *agentView) findEnd(ctx context.Context, store objectstore.Store) error 
 	if a.Slots, a.SealedAt, err = endOf(ctx, store, j); err != nil {
 		return err
 	}
-	if a.Opened.At, err = modified(ctx, store, slotlog.ControlKey(j.Opened)); err != nil {
-		return err
+	if a.Opened.At, err = modified(ctx, store, slotlog.ControlKey(j.Opened)); err != nil && !errors.Is(err, objectstore.ErrNotFound) {
+		return err // else the record is older than those that are kept (G4)
 	}
 	if a.Slots > j.Trim {
 		at, err := modified(ctx, store, slotlog.JournalKey(j.ID, a.Slots-1))

@@ -34,8 +34,11 @@ func inspectCommand(w world) *cobra.Command {
 
 // state reads the control log to its end, or as far as it can be read.
 func state(ctx context.Context, store objectstore.Store) (*control.State, error) {
-	s := control.New()
-	err := verify.EachControl(ctx, store, s, reads, func(n verify.Number) error {
+	s, _, err := verify.Beginning(ctx, store, reads)
+	if err != nil {
+		return control.New(), err
+	}
+	err = verify.EachControl(ctx, store, s, reads, func(n verify.Number) error {
 		s = n.After
 		return nil
 	})

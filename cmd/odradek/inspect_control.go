@@ -42,7 +42,14 @@ func inspectControl(i inspection) *cobra.Command {
 		}
 		var lines []controlLine
 		// Whether a record holds depends on all before it: they are read in any case.
-		err = verify.EachControl(cmd.Context(), store, control.New(), reads, func(n verify.Number) error {
+		s, base, err := verify.Beginning(cmd.Context(), store, reads)
+		if err != nil {
+			return err
+		}
+		if n := base.Control; n > 0 && from <= uint64(n) {
+			fmt.Fprintf(cmd.ErrOrStderr(), "what was decided up to number %d is in checkpoint %s: older records were deleted\n", n, base)
+		}
+		err = verify.EachControl(cmd.Context(), store, s, reads, func(n verify.Number) error {
 			if uint64(n.N) < from || uint64(n.N) >= to {
 				return nil
 			}

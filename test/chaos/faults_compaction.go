@@ -15,11 +15,11 @@ const (
 	mostPasses = 12               // of a point that is passed many times in one job
 )
 
-// crashCompactor has whichever agent passes a point of compaction end there by SIGKILL. Deletes and parts come many at a time:
+// crashCompactor has whichever agent passes a point of compaction end there by SIGKILL. Deletes come many at a time:
 // there it ends amid them.
 func crashCompactor(ctx context.Context, d *damage) error {
 	armed, pass := d.pool.Members(), 1
-	if _, what, _ := strings.Cut(d.point, " "); what == chaos.Delete || what == chaos.Part || what == chaos.Forget {
+	if _, what, _ := strings.Cut(d.point, " "); what == chaos.Delete || what == chaos.Forget {
 		pass += d.rng.IntN(mostPasses)
 	}
 	said := make(map[*pool.Agent]int)
