@@ -107,7 +107,7 @@ type loneShares struct {
 
 func divideAlone(memory settings.Bytes) loneShares {
 	m := int64(memory)
-	return loneShares{merge: min(m/4, mostMerge), keys: m * 3 / 8, heap: m - max(m/8, min(32<<20, m/2))}
+	return loneShares{merge: min(m/8, mostMerge), keys: m * 3 / 8, heap: m - max(m/8, min(64<<20, m/2))}
 }
 
 // openShared opens and probes bucket and Redis. A directory is locked with others that have the same Redis, or alone.

@@ -138,15 +138,15 @@ func (c *Compactor) Compact(ctx context.Context) (bool, error) {
 		return false, nil
 	}
 	owners := c.groups.mine(s, c.cfg, now)
+	if c.cleaning != nil && !owners[c.cleaning.owner] {
+		c.cleaning = nil // another agent does it
+	}
 	if len(owners) == 0 {
 		return false, nil
 	}
 	v, err := c.surveyed(ctx, s, newest, owners)
 	if err != nil {
 		return false, err
-	}
-	if c.cleaning != nil && !owners[c.cleaning.owner] {
-		c.cleaning = nil // another agent does it
 	}
 	for _, j := range c.groups.inTurn(owners, now) {
 		g := c.groups.all[j]

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"runtime"
 	"slices"
 	"time"
 
@@ -187,6 +188,7 @@ func (c *Compactor) beginKeys(ctx context.Context, owner topic.JournalID, job ke
 	if err != nil {
 		return nil, err
 	}
+	runtime.GC() // the map of the job before is as large as the one that comes
 	return &keyWork{
 		owner: owner, job: job, now: now, lasts: lasts, objects: c.readersOf(job.runs(), c.cfg.Merge.InputBytes/keyReads),
 		keys: NewOffsetMap(job.mapBytes(c.cfg.Keys.MapBytes)), rounds: make([]*keyRound, len(job.parts)),

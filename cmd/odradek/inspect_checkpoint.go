@@ -123,6 +123,9 @@ func listCheckpoints(ctx context.Context, store objectstore.Store) ([]checkpoint
 		kept[c.ID] = "not verified yet"
 		if c.Verified {
 			kept[c.ID] = "verified by " + c.By.String()
+			if c.By.IsZero() { // it has no journal
+				kept[c.ID] = "verified by odradek compact"
+			}
 		}
 	}
 	var lines []checkpointLine
