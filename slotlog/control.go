@@ -12,7 +12,7 @@ import (
 // append at n+1 only what is still valid then (S4). After any other error it is unknown whether n was decided, and
 // by whom: read n.
 func Decide(ctx context.Context, store objectstore.Store, n topic.Slot, payload []byte) error {
-	if err := land(ctx, store, ControlKey(n), Freeze(Data, payload), unhedged{}, new(outage), nil); err != nil {
+	if err := land(ctx, store, ControlKey(n), Freeze(Data, payload), unhedged{}, alone(), nil); err != nil {
 		return fmt.Errorf("control %d: %w", n, err)
 	}
 	return nil

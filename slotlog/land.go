@@ -64,7 +64,7 @@ type Control interface {
 // All PUTs of a body carry the signature of the first one, so that the store itself refuses what comes much later than it
 // was decided on, from a machine that slept, say. It is signed anew only after the control log was read to its end,
 // without c never, and while c is stale nothing is sent at all (O3). What o says of the store shortens the pauses.
-func land(ctx context.Context, store objectstore.Store, key string, f Frozen, h hedger, o *outage, c Control) error {
+func land(ctx context.Context, store objectstore.Store, key string, f Frozen, h hedger, o uploader, c Control) error {
 	wait := firstRetry
 	var told time.Time
 	for signed := time.Now().Round(0); ; { // by the wall clock, which goes on while a machine sleeps
@@ -110,7 +110,7 @@ func land(ctx context.Context, store objectstore.Store, key string, f Frozen, h 
 // answers again that did not, be it another upload's request, the body is sent once more: what went out before may hang for
 // long. It returns the first decisive answer, or an error when all were sent in vain, and waits for every call it made
 // before it returns.
-func attempt(ctx context.Context, store objectstore.Store, key string, f Frozen, h hedger, o *outage) error {
+func attempt(ctx context.Context, store objectstore.Store, key string, f Frozen, h hedger, o uploader) error {
 	transfer := time.Duration(f.Body.Size) * time.Second / slowestLink
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout+transfer)
 	var looking sync.WaitGroup
@@ -126,8 +126,11 @@ func attempt(ctx context.Context, store objectstore.Store, key string, f Frozen,
 	go put()
 	running := 1
 	late, lost := time.NewTimer(h.Delay()), time.NewTimer(overdue+transfer)
+	turn := time.NewTimer(time.Hour) // until an outage is over
+	turn.Stop()
 	defer late.Stop()
 	defer lost.Stop()
+	defer turn.Stop()
 	again := func() {
 		running++
 		hedged = true
@@ -156,6 +159,8 @@ func attempt(ctx context.Context, store objectstore.Store, key string, f Frozen,
 			}
 		case <-back:
 			back = o.ended()
+			turn.Reset(time.Duration(o.before()) * outageStep)
+		case <-turn.C:
 			if !decided && running < mostAtOnce && time.Since(sent) >= overdue {
 				again()
 			}
@@ -183,7 +188,7 @@ func attempt(ctx context.Context, store objectstore.Store, key string, f Frozen,
 
 // look asks for the key until ctx ends, once it is overdue, and says whether it was seen there. What it learns of the store
 // it tells o.
-func look(ctx context.Context, store objectstore.Store, key string, o *outage) bool {
+func look(ctx context.Context, store objectstore.Store, key string, o uploader) bool {
 	for wait := overdue; sleep(ctx, wait) == nil; wait = lookAgain {
 		limited, cancel := context.WithTimeout(ctx, lookPatience)
 		asked := time.Now()

@@ -176,7 +176,7 @@ func TestLand_TheFirstAnswerAfterAnOutageIsForAll(t *testing.T) {
 			}
 			cancel()
 			<-over
-			if first < outage || last > outage+lastRetry/2 {
+			if first < outage || last > outage+lastRetry {
 				t.Errorf("refused %v: slots counted %v to %v after the outage", refused, first-outage, last-outage)
 			}
 		})

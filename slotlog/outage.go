@@ -5,9 +5,23 @@ import (
 	"time"
 )
 
-// outageLeast is for how long no answer came when a failure is taken for an outage: a store that refuses only some requests
-// is left to the pauses of each of them.
-const outageLeast = 2 * time.Second
+const (
+	// outageLeast is for how long no answer came when a failure is taken for an outage: a store that refuses only some requests
+	// is left to the pauses of each of them.
+	outageLeast = 2 * time.Second
+	// outageStep is for how long each upload lets the one before it go first after an outage: acks wait for the slots in order,
+	// and what hung may be answered meanwhile.
+	outageStep = 100 * time.Millisecond
+)
+
+// uploader is one upload's view of an outage.
+type uploader struct {
+	*outage
+	before func() int // slots that must land before this one counts
+}
+
+// alone is for what is uploaded by itself.
+func alone() uploader { return uploader{new(outage), func() int { return 0 }} }
 
 // outage is what the uploads of one writer know together of a store that does not answer: the first answer that any of them
 // gets wakes all others. Safe for concurrent use.

@@ -24,7 +24,7 @@ func SealJournal(ctx context.Context, store objectstore.Store, j topic.JournalID
 	slot, lost := from, 0
 	for {
 		key := JournalKey(j, slot)
-		err := land(ctx, store, key, Freeze(Seal, []byte(by)), unhedged{}, new(outage), nil)
+		err := land(ctx, store, key, Freeze(Seal, []byte(by)), unhedged{}, alone(), nil)
 		if err == nil {
 			return slot, nil
 		}

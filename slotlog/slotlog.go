@@ -108,8 +108,21 @@ func (w *Writer) Run(ctx context.Context, counted func(end topic.Slot)) error {
 
 func (w *Writer) upload(ctx context.Context, u upload) outcome {
 	sent := time.Now()
-	err := land(ctx, w.store, JournalKey(w.journal, u.slot), u.body, &w.hedge, &w.outage, w.control)
+	err := land(ctx, w.store, JournalKey(w.journal, u.slot), u.body, &w.hedge, uploader{&w.outage, func() int { return w.before(u.slot) }}, w.control)
 	return outcome{slot: u.slot, sent: sent, err: err}
+}
+
+// before counts the slots below one that did not land yet.
+func (w *Writer) before(slot topic.Slot) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := 0
+	for s := w.end; s < slot; s++ {
+		if _, landed := w.landed[s]; !landed {
+			n++
+		}
+	}
+	return n
 }
 
 // count notes a landed slot and moves the end over every slot that has no gap below it (I2).

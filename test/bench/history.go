@@ -180,24 +180,28 @@ func (h *history) cpu() float64 {
 }
 
 // figureRetained: the memory that Redis needs for what agents hold, when it is compacted: by the number of partitions in
-// each slot, and by bytes.
+// each slot, and by bytes. What is newer than the checkpoint before the last one has an entry for each slot there, and is
+// told apart: it does not grow with what is retained.
 func figureRetained(args []string) error {
 	f := newFleetFlags("retained", 0, 0)
 	mib := f.set.Int("mib", 128, "to send, and then as much again")
 	counts := f.set.String("counts", "1,100,1000", "numbers of partitions")
 	f.set.Parse(args)
 	fmt.Printf("retained: one agent, %d MiB in slots of about 1 MiB and as much again, compacted\n", *mib)
-	fmt.Printf("  %10s %22s %22s %20s %16s\n", "partitions", "KiB in Redis, once", "twice", "more for a GiB, KiB", "entries in both")
+	fmt.Printf("  %10s %26s %26s %24s %24s\n", "partitions", "KiB beside entries, once", "twice", "more for each GiB, KiB", "bytes of entry an extent")
+	var failed error
 	for text := range strings.SplitSeq(*counts, ",") {
 		if _, err := fmt.Sscan(text, &f.partitions); err != nil {
 			return err
 		}
 		if err := retainedBy(f, *mib); err != nil {
-			return fmt.Errorf("%d partitions: %w", f.partitions, err)
+			failed = errors.Join(failed, fmt.Errorf("%d partitions: %w", f.partitions, err))
 		}
 	}
-	return nil
+	return failed
 }
+
+const mostRetained = 64.0 // KiB that Redis may need for each GiB that is compacted
 
 func retainedBy(f *fleetFlags, mib int) error {
 	h, err := openHistory(f, "--compaction-interval", "1s", "--compaction-slots", "64", "--compression", "none")
@@ -206,39 +210,49 @@ func retainedBy(f *fleetFlags, mib int) error {
 		return err
 	}
 	h.compacts = true
-	var held [2]int64
-	var entries [2]int64
+	var held [2]holding
 	for i := range held {
 		if err := h.write(mib, 1<<20/f.partitions); err != nil {
 			return err
 		}
-		if held[i], entries[i], err = h.redisHolds(); err != nil {
+		if held[i], err = h.redisHolds(); err != nil {
 			return err
 		}
 	}
-	more := float64(held[1]-held[0]) / 1024 / (float64(mib) / 1024)
-	fmt.Printf("  %10d %22.1f %22.1f %20.1f %8d, %6d\n", f.partitions, float64(held[0])/1024, float64(held[1])/1024, more, entries[0], entries[1])
+	once, twice := held[0], held[1]
+	more := float64(twice.others-once.others) / 1024 / (float64(mib) / 1024)
+	fmt.Printf("  %10d %26.1f %26.1f %24.1f %24.1f\n", f.partitions, float64(once.others)/1024, float64(twice.others)/1024, more,
+		float64(twice.logs)/float64(max(1, twice.entries))/float64(f.partitions))
+	if more > mostRetained {
+		return fmt.Errorf("%.1f KiB for each GiB", more)
+	}
 	return nil
 }
 
-// redisHolds adds up what the keys in Redis take, and counts the entries of slots.
-func (h *history) redisHolds() (bytes, entries int64, err error) {
+// holding is what the keys in Redis take, in bytes.
+type holding struct {
+	logs, entries int64 // those of entries of slots, and how many there are
+	others        int64
+}
+
+func (h *history) redisHolds() (all holding, err error) {
 	c := redis.NewClient(&redis.Options{Addr: h.fl.redis.Addr})
 	defer c.Close()
 	keys := c.Scan(h.fl.ctx, 0, "*", 1000).Iterator()
 	for keys.Next(h.fl.ctx) {
 		n, err := c.MemoryUsage(h.fl.ctx, keys.Val(), 0).Result()
 		if err != nil {
-			return 0, 0, err
+			return all, err
 		}
-		bytes += n
-		if strings.Contains(keys.Val(), ":log:") {
-			n, err := c.LLen(h.fl.ctx, keys.Val()).Result()
-			if err != nil {
-				return 0, 0, err
-			}
-			entries += n
+		if !strings.Contains(keys.Val(), ":log:") {
+			all.others += n
+			continue
 		}
+		entries, err := c.LLen(h.fl.ctx, keys.Val()).Result()
+		if err != nil {
+			return all, err
+		}
+		all.logs, all.entries = all.logs+n, all.entries+entries
 	}
-	return bytes, entries, keys.Err()
+	return all, keys.Err()
 }
