@@ -158,7 +158,7 @@ func attempt(ctx context.Context, store objectstore.Store, key string, f Frozen,
 				decide(fmt.Errorf("%s was seen: %w", key, objectstore.ErrExists))
 			}
 		case <-back:
-			back = o.ended()
+			back = nil // once: a store that is overloaded comes and goes
 			turn.Reset(time.Duration(o.before()) * outageStep)
 		case <-turn.C:
 			if !decided && running < mostAtOnce && time.Since(sent) >= overdue {
