@@ -89,7 +89,7 @@ func (i *Injector) controlRecords(payload []byte) []string {
 	}
 	var out []string
 	for _, r := range records {
-		what := ""
+		var what string
 		switch r := r.(type) {
 		case control.JournalOpen:
 			what = JournalOpen

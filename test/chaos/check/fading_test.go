@@ -31,10 +31,9 @@ func fades() *story {
 			s.now += time.Second
 		}
 		s.in.Stored[p] = 10
-		kept := log
+		var kept []history.Record
 		switch topic {
 		case "keys":
-			kept = nil
 			for _, rec := range log {
 				if newest[history.Key(rec.Value)] == rec.Offset {
 					kept = append(kept, rec)
