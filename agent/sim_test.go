@@ -119,7 +119,7 @@ func (l *simRandom) Read(b []byte) (int, error) {
 const (
 	simTopic      = "t"
 	simPartitions = 6
-	simRecords    = 600 // acked at least
+	simRecords    = 1000 // acked at least
 	simSettle     = 3 * time.Minute
 	simPace       = 1200 * time.Millisecond // at most between what a producer sends
 	simHurry      = 60 * time.Millisecond   // the same, when all faults are over and records are missing
