@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/odradek/odradek/objectstore"
+
 	"github.com/odradek/odradek/agent/api"
 	"github.com/odradek/odradek/agent/cluster"
 	"github.com/odradek/odradek/agent/fetch"
@@ -47,6 +49,7 @@ func (l *groupLog) Append(ctx context.Context, b group.Batch) func(context.Conte
 // Read implements group.Log.
 func (l *groupLog) Read(ctx context.Context, partition int32, from topic.Offset,
 	fn func(o topic.Offset, key, value []byte) error) (topic.Offset, error) {
+	ctx = objectstore.Because(ctx, objectstore.ReasonGroup)
 	p, err := l.partition(partition)
 	if err != nil {
 		return 0, err

@@ -24,6 +24,7 @@ func (r *apiReader) Read(ctx context.Context, q api.ReadRequest) []api.ReadResul
 	a, b, w := r.s.agent, &r.s.owning.between, new(waiting)
 	b.arrive(ctx, len(q.Parts), func(i int) topic.Partition { return q.Parts[i].Partition })
 	out := reader{pool: r.s, fetch: r.s.fetch, shown: &a.shown, zone: a.place.Zone}.Read(ctx, q)
+	r.s.countFetched(q.Parts, out)
 	for i, res := range out {
 		if errors.Is(res.Err, ingest.ErrNotOwner) {
 			b.leave(ctx, w, q.Parts[i].Partition)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
 	"syscall"
 	"time"
@@ -24,6 +25,7 @@ import (
 	"github.com/odradek/odradek/metadata"
 	"github.com/odradek/odradek/metadata/embedded"
 	"github.com/odradek/odradek/metadata/redis"
+	"github.com/odradek/odradek/objectstore"
 	"github.com/odradek/odradek/objectstore/bucket"
 	"github.com/odradek/odradek/objectstore/local"
 	"github.com/odradek/odradek/objectstore/meter"
@@ -45,6 +47,9 @@ var errNothingToRun = fmt.Errorf("an agent has the role %s; to look after what i
 
 // Build names this build, for people.
 var Build = "dev"
+
+// Last keeps the newest warnings and errors of the process's log, for `odradek debug bundle`. Whoever makes the log fills it.
+var Last ops.Last
 
 // agent is the devices that outlive a journal.
 type agent struct {
@@ -91,6 +96,7 @@ func Run(ctx context.Context, s settings.Settings, banner io.Writer) error {
 	}
 	defer stopOps()
 	defer a.printMetrics(ctx)()
+	defer a.serveDebug(ctx)()
 	closeDevices, err := a.openDevices(ctx)
 	switch {
 	case err != nil && ctx.Err() != nil:
@@ -154,7 +160,11 @@ func (a *agent) openBucket(ctx context.Context) (func(), error) {
 		return nil, err
 	}
 	a.where = where
-	if a.store, err = meter.New(a.chaos.bucket(store), a.registry); err != nil {
+	prices, err := meter.PricesFor(a.settings.Prices, a.settings.Stores.Bucket)
+	if err != nil {
+		return nil, err
+	}
+	if a.store, err = meter.New(a.chaos.bucket(store), a.registry, prices); err != nil {
 		return nil, err
 	}
 	lock, err := a.lockBucket()
@@ -215,7 +225,7 @@ func (a *agent) lockBucket() (*local.Lock, error) {
 func (a *agent) probe(ctx context.Context) error {
 	for {
 		limited, cancel := context.WithTimeout(ctx, probeTime)
-		err := bucket.Probe(limited, a.store)
+		err := bucket.Probe(limited, a.store.For(objectstore.ReasonProbe))
 		cancel()
 		if err == nil || errors.Is(err, bucket.ErrUnconditional) {
 			return err
@@ -239,6 +249,7 @@ func (a *agent) openMetadata(ctx context.Context) (metadata.Store, error) {
 	}
 	return redis.Open(ctx, redis.Config{
 		URL: a.settings.Stores.Redis, Password: a.settings.Stores.RedisPassword.Reveal(), Cluster: a.settings.Cluster,
+		Observe: a.metrics.askedRedis,
 	})
 }
 
@@ -251,9 +262,34 @@ func (a *agent) serveOps(ctx context.Context) (stop func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("http: %w", err)
 	}
-	server := ops.NewServer(l, ops.Config{
-		Ready: a.current.reasons, Metrics: a.metrics, Pprof: a.settings.Network.Pprof, Log: slog.Default(), Also: a.chaos.paths(),
-	})
+	cfg := a.opsConfig()
+	cfg.Pprof, cfg.Also = a.settings.Network.Pprof, a.chaos.paths()
+	return runServer(ctx, ops.NewServer(l, cfg)), nil
+}
+
+func (a *agent) opsConfig() ops.Config {
+	return ops.Config{Ready: a.current.reasons, Metrics: a.metrics, Log: slog.Default()}
+}
+
+// serveDebug starts what `odradek debug bundle` asks, on a socket in the data directory. An agent does without it where that
+// cannot be: another agent has the directory, or its path is too long for a socket.
+func (a *agent) serveDebug(ctx context.Context) (stop func()) {
+	err := os.MkdirAll(a.settings.DataDir, 0o755)
+	var l net.Listener
+	if err == nil {
+		l, err = ops.ListenDebug(a.settings.DataDir)
+	}
+	if err != nil {
+		slog.InfoContext(ctx, "no socket for odradek debug", "error", err)
+		return func() {}
+	}
+	return runServer(ctx, ops.NewDebugServer(l, ops.Debug{
+		Config: a.opsConfig(), Version: Build, Settings: a.settings.Lines(), Last: &Last,
+	}))
+}
+
+// runServer runs a server until the function that it returns is called.
+func runServer(ctx context.Context, server *ops.Server) (stop func()) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan struct{})
 	go func() {
@@ -262,7 +298,7 @@ func (a *agent) serveOps(ctx context.Context) (stop func(), err error) {
 			slog.ErrorContext(ctx, "http ended", "error", err)
 		}
 	}()
-	return func() { cancel(); <-done }, nil
+	return func() { cancel(); <-done }
 }
 
 // walPath is where the rings are, for people.

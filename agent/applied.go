@@ -148,6 +148,7 @@ func (s *session) ownNew(state *control.State, id topic.ID, from int32, journals
 }
 
 func (s *session) forget(before *control.State, id topic.ID) {
+	s.agent.metrics.topics.forget(id)
 	s.ingest.Disown(id)
 	t, ok := before.TopicByID(id)
 	if !ok {

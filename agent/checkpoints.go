@@ -11,6 +11,7 @@ import (
 	"github.com/odradek/odradek/agent/settings"
 	"github.com/odradek/odradek/compaction"
 	"github.com/odradek/odradek/control"
+	"github.com/odradek/odradek/objectstore"
 	"github.com/odradek/odradek/topic"
 )
 
@@ -32,7 +33,7 @@ func (s *session) newCompactor() *compaction.Compactor {
 	cfg = compacting(cfg, set)
 	cfg.Open, cfg.Above, cfg.Keys.Values = s.eraOpen, s.fetch.Above, s.values
 	cfg.Keys.Now = func(ctx context.Context) (time.Time, error) { return retention.Time(ctx, s.witnesses()) }
-	return compaction.New(compactionLog{s.cluster}, s.agent.store, cfg)
+	return compaction.New(compactionLog{s.cluster}, s.agent.store.For(objectstore.ReasonCompaction), cfg)
 }
 
 // compact looks after what is stored once what earlier WALs held is appended: until then there is work that clients wait

@@ -183,7 +183,7 @@ func (w *world) boot(dir string, store *faulty.Store) (*living, error) {
 	set.Memory, set.WALSize, set.Flush.SlotsInFlight = 64<<20, 16<<20, 4
 	set.Flush.Interval, set.Flush.Size = 50*time.Millisecond, 4<<10
 	registry := prometheus.NewRegistry()
-	metered, err := meter.New(store, registry)
+	metered, err := meter.New(store, registry, meter.Free)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package agent
 import (
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
@@ -40,6 +41,16 @@ type metrics struct {
 	contradictions prometheus.Counter
 
 	unfitCheckpoints prometheus.Counter
+
+	dead      prometheus.Counter
+	takenOver prometheus.Counter
+
+	stageQueue, stagePut, stageCount prometheus.Observer // of odradek_ingest_slot_seconds
+
+	redisSeconds prometheus.Histogram
+	redisAway    prometheus.Counter
+
+	topics *topicBytes
 
 	mu      sync.Mutex // guards current
 	current *prometheus.Registry
@@ -79,7 +90,21 @@ func newMetrics(r prometheus.Registerer, a *agent) *metrics {
 			Namespace: "odradek", Name: "agent_wal_closed", Help: "1 once the disk failed and acks=1 waits for the bucket.",
 		}),
 	}
-	r.MustRegister(m.walClosed, m.owned)
+	m.dead = counter("cluster_dead_total", "Journals of other agents that this one began to take over since their heartbeat stood still for a lease.")
+	m.takenOver = counter("cluster_takeovers_total", "Journals of dead agents that this one sealed and handed over.")
+	slot := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Namespace: "odradek", Name: "ingest_slot_seconds", Buckets: stageBuckets,
+		Help: "What an ack of acks=all is made of, for each slot: queue, from its first batch until it was frozen; put, its upload, " +
+			"repeats and hedges included; count, from frozen until it counted, which is put and the wait for the slots below.",
+	}, []string{"stage"})
+	m.stageQueue, m.stagePut, m.stageCount = slot.WithLabelValues("queue"), slot.WithLabelValues("put"), slot.WithLabelValues("count")
+	m.redisSeconds = prometheus.NewHistogram(prometheus.HistogramOpts{
+		Namespace: "odradek", Name: "redis_request_seconds", Help: "Round trips to Redis, a pipeline being one.",
+		Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, 1, 3},
+	})
+	m.redisAway = counter("redis_unanswered_total", "Round trips to Redis that it did not answer.")
+	m.topics = newTopicBytes(r)
+	r.MustRegister(m.walClosed, m.owned, slot, m.redisSeconds)
 	r.MustRegister(readyGauge(a))
 	return m
 }
@@ -94,6 +119,17 @@ func readyGauge(a *agent) prometheus.Collector {
 		}
 		return 0
 	})
+}
+
+// stageBuckets are bounds of the stages of a slot.
+var stageBuckets = []float64{.001, .0025, .005, .01, .025, .05, .1, .15, .25, .5, 1, 2.5, 5, 15, 60}
+
+// askedRedis counts a round trip.
+func (m *metrics) askedRedis(took time.Duration, answered bool) {
+	m.redisSeconds.Observe(took.Seconds())
+	if !answered {
+		m.redisAway.Inc()
+	}
 }
 
 // session begins a registry for the parts of a new session, which takes the place of the one before.
@@ -117,6 +153,8 @@ func (m *metrics) Gather() ([]*dto.MetricFamily, error) {
 
 func (m *metrics) counted(seg ingest.Segment) {
 	m.slots.Inc()
+	m.stageQueue.Observe(seg.Queued.Seconds())
+	m.stageCount.Observe(seg.Counts.Seconds())
 	for _, x := range seg.Footer.Extents {
 		m.stored.Add(float64(x.Length))
 		m.produced.Add(float64(x.RawLength))
@@ -126,12 +164,14 @@ func (m *metrics) counted(seg ingest.Segment) {
 // RegisterMetrics registers every metric of an agent without running one, for docs/metrics.md.
 func RegisterMetrics(r prometheus.Registerer) error {
 	newMetrics(r, &agent{})
-	if _, err := meter.New(nil, r); err != nil {
+	if _, err := meter.New(nil, r, meter.Free); err != nil {
 		return err
 	}
 	api.NewMetrics(r)
 	registerCheckpoints(r, func() standing { return standing{} }, func() compaction.Stats { return compaction.Stats{} })
 	registerRetention(r, func() retention.Stats { return retention.Stats{} })
+	registerSession(r, func() sample { return sample{} })
+	r.MustRegister(&lagMetrics{})
 	wire.New(nil, nil, wire.DefaultConfig(), slog.Default(), r)
 	return nil
 }

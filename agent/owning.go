@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/odradek/odradek/objectstore"
+
 	"github.com/odradek/odradek/agent/cluster"
 	"github.com/odradek/odradek/agent/ingest"
 	"github.com/odradek/odradek/control"
@@ -75,6 +77,7 @@ func (o *owning) take(ctx context.Context, a control.Assignment) {
 		return
 	}
 	began := time.Now()
+	ctx = objectstore.Because(ctx, objectstore.ReasonRecovery)
 	for {
 		taken, err := o.s.cluster.Gained(ctx, a)
 		if err == nil {

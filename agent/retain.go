@@ -108,7 +108,7 @@ func (r *retained) Units(p topic.Partition) iter.Seq[retention.Unit] {
 
 // Written implements retention.Records.
 func (r *retained) Written(ctx context.Context, u retention.Unit) (time.Time, error) {
-	info, err := r.s.agent.store.Head(ctx, u.Key)
+	info, err := r.s.agent.store.For(objectstore.ReasonRetention).Head(ctx, u.Key)
 	return info.Modified, err
 }
 

@@ -26,6 +26,7 @@ import (
 	"github.com/odradek/odradek/agent/wire"
 	"github.com/odradek/odradek/compaction"
 	"github.com/odradek/odradek/control"
+	"github.com/odradek/odradek/objectstore"
 	"github.com/odradek/odradek/segment"
 	"github.com/odradek/odradek/slotlog"
 	"github.com/odradek/odradek/topic"
@@ -34,6 +35,7 @@ import (
 
 const (
 	endpointKafka = "kafka" // name of the endpoint that clients use
+	endpointHTTP  = "http"  // of the one that tells health and metrics, for the commands that ask agents
 	watchWALEvery = time.Second
 	drainTimeout  = 20 * time.Second // for what is admitted to count when the agent stops
 )
@@ -91,12 +93,27 @@ func (a *agent) session(ctx context.Context) error {
 
 	s := a.newSession()
 	defer s.cluster.Stop()
-	opened, rings, err := s.boot(ctx)
+	opened, rings, err := s.boot(objectstore.Because(ctx, objectstore.ReasonRecovery))
 	if err != nil {
 		return fmt.Errorf("%w: %w", errNotOpened, err)
 	}
 	defer s.wal.Close()
 	return s.run(ctx, listener, opened, rings)
+}
+
+// endpoints are the addresses that the control log tells of this agent. Its HTTP side has the advertised host, unless it listens
+// on loopback: then only a command on this machine reaches it.
+func (a *agent) endpoints() []control.Endpoint {
+	all := []control.Endpoint{{Name: endpointKafka, Host: a.place.Host, Port: int32(a.place.Port)}}
+	host, port, err := net.SplitHostPort(a.settings.Network.HTTP)
+	number, perr := strconv.ParseUint(port, 10, 16)
+	if err != nil || perr != nil || number == 0 { // none, or one that the kernel chose
+		return all
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = a.place.Host
+	}
+	return append(all, control.Endpoint{Name: endpointHTTP, Host: host, Port: int32(number)})
 }
 
 func (a *agent) newSession() *session {
@@ -108,13 +125,15 @@ func (a *agent) newSession() *session {
 		Alone:     set.Stores.Redis == settings.RedisEmbedded,
 		Stuck:     func() time.Duration { return s.slots.Stuck() },
 		Unfit:     a.metrics.unfitCheckpoints.Inc,
-		Endpoints: []control.Endpoint{{Name: endpointKafka, Host: a.place.Host, Port: int32(a.place.Port)}},
-	}, a.store, a.meta)
+		Events:    cluster.Events{Dead: a.metrics.dead.Inc, TakenOver: a.metrics.takenOver.Inc},
+		Endpoints: a.endpoints(),
+	}, a.store.For(objectstore.ReasonControl), a.meta)
 	s.ids = cluster.NewProducerIDs(s.cluster)
 	share := divide(set.Memory)
-	s.fetch = fetch.New(a.store, fetch.Config{TailBytes: share.tail, CatchUpBytes: share.catchUp, Refresh: s.cluster.CatchUp})
-	s.slots = slotlog.NewWriter(a.store, s.journal, set.Flush.SlotsInFlight)
+	s.fetch = fetch.New(a.store.For(objectstore.ReasonFetch), fetch.Config{TailBytes: share.tail, CatchUpBytes: share.catchUp, Refresh: s.cluster.CatchUp})
+	s.slots = slotlog.NewWriter(a.store.For(objectstore.ReasonProduce), s.journal, set.Flush.SlotsInFlight)
 	s.slots.Heed(s.cluster)
+	s.slots.Tell(func(put time.Duration) { a.metrics.stagePut.Observe(put.Seconds()) })
 	s.compactor = s.newCompactor()
 	s.retention = s.newRetention()
 	log := &groupLog{s}
@@ -216,7 +235,7 @@ func (s *session) run(ctx context.Context, listener net.Listener, opened cluster
 	run(func(ctx context.Context) error { return s.slots.Run(ctx, s.ingest.Counted) })
 	run(s.ingest.Run)
 	run(s.cluster.Follow)
-	run(s.cluster.Index)
+	run(because(objectstore.ReasonIndex, s.cluster.Index))
 	run(s.groups.Run)
 	run(s.hear)
 	run(s.retain)
@@ -227,8 +246,8 @@ func (s *session) run(ctx context.Context, listener net.Listener, opened cluster
 	defer endBalance()
 	var moving sync.WaitGroup
 	if s.pooled() {
-		run(s.cluster.Mirror)
-		run(s.cluster.Watch)
+		run(because(objectstore.ReasonIndex, s.cluster.Mirror))
+		run(because(objectstore.ReasonRecovery, s.cluster.Watch))
 		run(s.copies.Run)
 		moving.Go(func() { s.moveAway(balancing) })
 	}
@@ -267,6 +286,11 @@ func (s *session) run(ctx context.Context, listener net.Listener, opened cluster
 		return err
 	}
 	return nil
+}
+
+// because makes what a part asks the bucket for count for a reason.
+func because(why objectstore.Reason, part func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error { return part(objectstore.Because(ctx, why)) }
 }
 
 // moveAway gives partitions to others until ctx ends, once what earlier WALs held is appended: a RELEASE says where its
@@ -331,6 +355,10 @@ func (s *session) serve(ctx context.Context, listener net.Listener, opened clust
 	cfg.Metrics = api.NewMetrics(metrics)
 	registerCheckpoints(metrics, s.standing, s.checkpointStats)
 	registerRetention(metrics, s.retention.Stats)
+	registerSession(metrics, s.sample)
+	if s.agent.settings.Detail != settings.DetailAgent {
+		metrics.MustRegister(&lagMetrics{s})
+	}
 	router := api.New(s.engines(), cfg, slog.Default())
 	server := wire.New(router, s.agent.frames, s.wireConfig(), slog.Default(), metrics)
 	s.groupLoads.allow()
@@ -387,4 +415,5 @@ func (t *tail) Counted(seg ingest.Segment) {
 	t.s.cluster.Counted(seg.Footer)
 	t.s.touched(seg)
 	t.s.agent.metrics.counted(seg)
+	t.s.countTopics(seg)
 }

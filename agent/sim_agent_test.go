@@ -291,7 +291,7 @@ func (x *simProcess) open() (*agent, error) {
 	set.Stores.Redis = "redis://simulated"
 	set.Kafka = topic.Config{"offsets.topic.num.partitions": fmt.Sprint(simGroups), "log.retention.check.interval.ms": "1500"}
 	registry := prometheus.NewRegistry()
-	metered, err := meter.New(x.bucket, registry)
+	metered, err := meter.New(x.bucket, registry, meter.Free)
 	if err != nil {
 		return nil, err
 	}

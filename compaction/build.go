@@ -9,6 +9,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/odradek/odradek/objectstore"
+
 	"github.com/odradek/odradek/checkpoint"
 	"github.com/odradek/odradek/control"
 	"github.com/odradek/odradek/topic"
@@ -21,6 +23,7 @@ func (c *Compactor) Build(ctx context.Context) (control.Checkpoint, error) {
 		return control.Checkpoint{}, err
 	}
 	defer c.done()
+	ctx = objectstore.Because(ctx, objectstore.ReasonCheckpoint)
 	began := time.Now()
 	state := c.log.State()
 	r, err := c.build(ctx, state)

@@ -130,6 +130,7 @@ func (c *Compactor) Collect(ctx context.Context) error {
 		return err
 	}
 	defer c.done()
+	ctx = objectstore.Because(ctx, objectstore.ReasonGarbage)
 	if !c.cfg.Open() {
 		return nil
 	}

@@ -308,7 +308,7 @@ func TestCompact_Amplification(t *testing.T) {
 	w := newStored(t)
 	w.noise = true
 	j := w.openJournal()
-	m, err := meter.New(w.bucket, prometheus.NewRegistry())
+	m, err := meter.New(w.bucket, prometheus.NewRegistry(), meter.Free)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,6 +27,7 @@ func (c *Compactor) Sweep(ctx context.Context) error {
 		return err
 	}
 	defer c.done()
+	ctx = objectstore.Because(ctx, objectstore.ReasonGarbage)
 	state := c.log.State()
 	newest, ok := state.NewestCheckpoint()
 	if !ok {

@@ -9,6 +9,8 @@ import (
 	"math"
 	"time"
 
+	"github.com/odradek/odradek/objectstore"
+
 	"github.com/odradek/odradek/checkpoint"
 	"github.com/odradek/odradek/control"
 	"github.com/odradek/odradek/slotlog"
@@ -23,6 +25,7 @@ func (c *Compactor) Verify(ctx context.Context, info control.CheckpointInfo) err
 		return err
 	}
 	defer c.done()
+	ctx = objectstore.Because(ctx, objectstore.ReasonCheckpoint)
 	began := time.Now()
 	if err := c.verify(ctx, info); err != nil {
 		if unfit(err) || errors.Is(err, ErrMismatch) {

@@ -45,7 +45,7 @@ func (w *Writer) ProofSince(ctx context.Context, asked time.Time) error {
 
 // head looks at the first slot that does not count, on behalf of all that wait.
 func (w *Writer) head(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	ctx, cancel := context.WithTimeout(objectstore.Because(ctx, objectstore.ReasonProof), lookTimeout)
 	defer cancel()
 	w.mu.Lock()
 	slot, sent := w.end, w.headed

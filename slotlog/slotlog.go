@@ -29,6 +29,7 @@ type Writer struct {
 	hedge   hedge
 	outage  outage  // what uploads tell each other of the store
 	control Control // nil: nobody else can be there
+	told    func(put time.Duration)
 	uploads chan upload
 
 	mu      sync.Mutex               // guards all below
@@ -72,6 +73,10 @@ func NewWriter(store objectstore.Store, journal topic.JournalID, window int) *Wr
 // (O3). Called before Run. Without it what was sent for too long ends the journal.
 func (w *Writer) Heed(c Control) { w.control = c }
 
+// Tell has each slot's upload told to fn when it landed: how long that took, repeats included. fn may be called
+// concurrently. Called before Run.
+func (w *Writer) Tell(fn func(put time.Duration)) { w.told = fn }
+
 // Run uploads what Land hands over, until ctx ends or the journal is fenced, and returns why. counted is called from
 // this goroutine, in order, each time the end moved: every slot below end counts then. Run waits for all its uploads;
 // what had not landed when ctx ended is unknown, and whoever opens the next journal finds out by sealing this one.
@@ -109,6 +114,9 @@ func (w *Writer) Run(ctx context.Context, counted func(end topic.Slot)) error {
 func (w *Writer) upload(ctx context.Context, u upload) outcome {
 	sent := time.Now()
 	err := land(ctx, w.store, JournalKey(w.journal, u.slot), u.body, &w.hedge, uploader{&w.outage, func() int { return w.before(u.slot) }}, w.control)
+	if err == nil && w.told != nil {
+		w.told(time.Since(sent))
+	}
 	return outcome{slot: u.slot, sent: sent, err: err}
 }
 

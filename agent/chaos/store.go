@@ -23,6 +23,9 @@ type store struct {
 	i *Injector
 }
 
+// TellsAttempts implements objectstore.Attempting.
+func (s *store) TellsAttempts() bool { return objectstore.TellsAttempts(s.Store) }
+
 // Create implements objectstore.Store.
 func (s *store) Create(ctx context.Context, key string, body objectstore.Body) error {
 	what := upkeep(key)

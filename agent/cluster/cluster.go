@@ -60,6 +60,20 @@ type Config struct {
 	Lease     time.Duration        // of heartbeats (F1); 0: 5 s
 	Stuck     func() time.Duration // for how long nothing of this agent's journal landed that is in flight; nil: never
 	Unfit     func()               // told of each checkpoint that could not be used; may be nil
+	Events    Events               // told of what happens; any of it may be nil
+}
+
+// Events are told of what an operator wants to count. None may block.
+type Events struct {
+	Dead      func() // a heartbeat stood still for a lease, and a takeover begins
+	TakenOver func() // a dead agent's journal was taken over by this one
+}
+
+// tell calls what there is.
+func tell(event func()) {
+	if event != nil {
+		event()
+	}
 }
 
 // Observer is told of every control number, in order, right after State gives what it made. It must not block, nor

@@ -110,6 +110,7 @@ func (e *Engine) Takeover(ctx context.Context, j topic.JournalID) error {
 		return fmt.Errorf("take over %s, sealed at slot %d: %w", j, seal, err)
 	}
 	if given >= 0 {
+		tell(e.cfg.Events.TakenOver)
 		slog.InfoContext(ctx, "journal taken over", "dead", j.String(), "node_id", journal.NodeID, "seal", seal, "partitions", given, "took", time.Since(began))
 	}
 	return nil

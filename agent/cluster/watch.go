@@ -295,6 +295,7 @@ func (w *watcher) take(ctx context.Context, j topic.JournalID) {
 		return
 	}
 	w.taking[j] = true
+	tell(w.engine.cfg.Events.Dead)
 	slog.WarnContext(ctx, "an agent is dead, taking its journal over", "journal", j.String(), "lease", w.engine.cfg.Lease)
 	w.takeovers.Go(func() {
 		ctx, cancel := context.WithTimeout(ctx, takeoverMost)

@@ -86,7 +86,10 @@ func (j *Journal) settled(b *buffer) bool {
 
 // segment describes a frozen buffer to the tail.
 func (b *buffer) segment() Segment {
-	s := Segment{Footer: b.object.Footer, Runs: make([]segment.Run, len(b.order))}
+	s := Segment{Footer: b.object.Footer, Runs: make([]segment.Run, len(b.order)), Counts: time.Since(b.frozenAt)}
+	if !b.first.IsZero() {
+		s.Queued = b.frozenAt.Sub(b.first)
+	}
 	for i, r := range b.order {
 		s.Runs[i] = *r
 	}

@@ -61,6 +61,8 @@ type Tail interface {
 type Segment struct {
 	Footer segment.Footer
 	Runs   []segment.Run // the batches of Footer.Extents, in the same order
+	Queued time.Duration // from its first batch until it was frozen
+	Counts time.Duration // from there until it counted
 }
 
 // Journal takes batches for the partitions that one journal owns. All methods may be called concurrently.

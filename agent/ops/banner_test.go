@@ -56,7 +56,7 @@ func TestBanner_TheLineToTryReachesAnyAddress(t *testing.T) {
 
 func TestNewLog_HeedsLevelAndFormat(t *testing.T) {
 	var out bytes.Buffer
-	log := NewLog(&out, settings.Log{Level: slog.LevelWarn, Format: "json"})
+	log := NewLog(&out, settings.Log{Level: slog.LevelWarn, Format: "json"}, nil)
 	log.Info("journal opened")
 	log.Warn("bucket away", "tries", 3)
 	if got := out.String(); !strings.HasPrefix(got, "{") || !strings.Contains(got, `"msg":"bucket away","tries":3`) ||
@@ -64,7 +64,7 @@ func TestNewLog_HeedsLevelAndFormat(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 	out.Reset()
-	NewLog(&out, settings.Log{Level: slog.LevelInfo, Format: "text"}).Info("journal opened")
+	NewLog(&out, settings.Log{Level: slog.LevelInfo, Format: "text"}, nil).Info("journal opened")
 	if got := out.String(); !strings.Contains(got, `level=INFO msg="journal opened"`) {
 		t.Errorf("got %s", got)
 	}

@@ -136,6 +136,9 @@ func kindOf(collector prometheus.Collector) string {
 	case *prometheus.SummaryVec:
 		return "summary"
 	}
+	if says, ok := collector.(interface{ Kind() string }); ok { // several of one kind
+		return says.Kind()
+	}
 	if single, ok := collector.(prometheus.Metric); ok {
 		var sample dto.Metric
 		if single.Write(&sample) == nil {

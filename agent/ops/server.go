@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -29,7 +30,7 @@ const (
 type Config struct {
 	Ready   func() []string     // why the agent is not ready, none if it is; called at every request
 	Metrics prometheus.Gatherer // what /metrics shows
-	Pprof   bool                // serve /debug/pprof
+	Pprof   bool                // serve /debug/pprof to connections from loopback
 	Log     *slog.Logger
 	Also    map[string]http.Handler // more paths, by pattern
 }
@@ -92,13 +93,27 @@ func Handler(config Config) http.Handler {
 		mux.Handle(pattern, handler)
 	}
 	if config.Pprof {
-		mux.HandleFunc("/debug/pprof/", pprof.Index)
-		mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
-		mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
-		mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
-		mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+		for path, profile := range map[string]http.HandlerFunc{
+			"/debug/pprof/": pprof.Index, "/debug/pprof/cmdline": pprof.Cmdline, "/debug/pprof/profile": pprof.Profile,
+			"/debug/pprof/symbol": pprof.Symbol, "/debug/pprof/trace": pprof.Trace,
+		} {
+			mux.HandleFunc(path, onLoopback(profile))
+		}
 	}
 	return mux
+}
+
+// onLoopback answers connections from this machine only, wherever the server listens: a profile tells what is in memory, and
+// costs what whoever asks wants it to.
+func onLoopback(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		from, err := netip.ParseAddrPort(r.RemoteAddr)
+		if err != nil || !from.Addr().Unmap().IsLoopback() {
+			answer(w, http.StatusForbidden, "profiles are for connections from this machine, over loopback\n")
+			return
+		}
+		next(w, r)
+	}
 }
 
 // readyz answers 200 when nothing speaks against it, else 503 and the reasons, one a line.

@@ -67,8 +67,15 @@ func TestHandler_ProfilesOnlyWhenAllowed(t *testing.T) {
 		t.Errorf("not allowed: got %d, want 404", status)
 	}
 	c.Pprof = true
-	if status, body := get(t, c, "/debug/pprof/"); status != http.StatusOK || !strings.Contains(body, "goroutine") {
-		t.Errorf("allowed: got %d", status)
+	if status, _ := get(t, c, "/debug/pprof/"); status != http.StatusForbidden { // httptest's requests come from 192.0.2.1
+		t.Errorf("from elsewhere: got %d, want 403", status)
+	}
+	here := httptest.NewRequest(http.MethodGet, "/debug/pprof/", nil)
+	here.RemoteAddr = "127.0.0.1:4711"
+	w := httptest.NewRecorder()
+	Handler(c).ServeHTTP(w, here)
+	if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "goroutine") {
+		t.Errorf("from this machine: got %d", w.Code)
 	}
 }
 

@@ -90,7 +90,7 @@ func TestLoad_EverySettingIsAFlagAVariableAndAKey(t *testing.T) {
 	values := map[string]string{
 		"bucket": "memory://", "redis": "rediss://cache:6379/1", "redis-password-file": "secret", "data-dir": "/data",
 		"wal-size": "1GiB", "listen": ":9093", "advertise": "broker:9092", "http": None, "pprof": "true",
-		"cluster": "blue", "node-id": "7", "zone": "eu-1a", "weight": "50", "lease": "1.5s", "roles": "broker", "flush-interval": "1s", "flush-size": "1MiB",
+		"cluster": "blue", "node-id": "7", "zone": "eu-1a", "prices": "aws-standard", "metrics-detail": "partition", "weight": "50", "lease": "1.5s", "roles": "broker", "flush-interval": "1s", "flush-size": "1MiB",
 		"compression": "zstd", "slots-in-flight": "64", "checkpoint-slots": "512", "checkpoint-interval": "1m0s",
 		"compaction-size": "16MiB", "compaction-slots": "64", "compaction-interval": "30s", "compaction-gather": "6h0m0s", "gc-grace": "2h0m0s", "gc-age": "72h0m0s", "memory": "100MiB", "log-level": "debug", "log-format": "json", "metrics-emf": "true",
 	}

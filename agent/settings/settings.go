@@ -1,8 +1,10 @@
 package settings
 
 import (
+	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/odradek/odradek/topic"
@@ -27,6 +29,8 @@ type Settings struct {
 	Compaction Compaction
 	GCGrace    time.Duration // for how long nothing needs an object before it is deleted
 	GCAge      time.Duration // how old a seal or control record is that is deleted
+	Prices     string        // what the bucket costs: Auto, the name of a table, or a file
+	Detail     string        // how fine metrics are: one of the Detail constants
 	Log        Log
 	Kafka      topic.Config // cluster settings with Kafka's names that were set; never nil after Load
 }
@@ -89,6 +93,13 @@ const (
 const (
 	RoleBroker    = "broker"    // serve Kafka's clients
 	RoleCompactor = "compactor" // look after what is stored
+)
+
+// How fine an agent's metrics are.
+const (
+	DetailAgent     = "agent"     // nothing of single topics
+	DetailTopic     = "topic"     // bytes of topics, as many as an agent tells of
+	DetailPartition = "partition" // partitions and groups too, each by one agent only
 )
 
 var allRoles = []string{RoleBroker, RoleCompactor}
@@ -155,11 +166,22 @@ func Defaults() Settings {
 		Compaction: Compaction{Size: 64 * MiB, Slots: 256, Interval: 10 * time.Minute, Gather: 24 * time.Hour},
 		GCGrace:    time.Hour,
 		GCAge:      7 * 24 * time.Hour,
+		Prices:     Auto,
+		Detail:     DetailTopic,
 		Log:        Log{Level: slog.LevelInfo, Format: "text"},
 		Kafka:      topic.Config{},
 	}
 	s.Stores.Bucket = bucketIn(s.DataDir)
 	return s
+}
+
+// Lines gives every setting, a line each. Secrets read ***.
+func (s Settings) Lines() string {
+	var b strings.Builder
+	for _, a := range s.LogValue().Group() {
+		fmt.Fprintf(&b, "%s=%s\n", a.Key, a.Value.Resolve())
+	}
+	return b.String()
 }
 
 // LogValue groups every setting under its name, for one log line at start. Secrets read ***.

@@ -66,7 +66,7 @@ var table = []setting{
 	text("http", "HOST:PORT", "address of /livez, /readyz and /metrics; none for no HTTP at all",
 		func(s *Settings) *string { return &s.Network.HTTP }, checkHTTP),
 	{
-		name: "pprof", argument: "BOOL", help: "serve Go profiles under /debug/pprof on the HTTP address",
+		name: "pprof", argument: "BOOL", help: "serve Go profiles under /debug/pprof on the HTTP address, to connections from loopback only",
 		parse: func(s *Settings, v string) (err error) { s.Network.Pprof, err = parseBool(v); return err },
 		show:  func(s Settings) string { return strconv.FormatBool(s.Network.Pprof) },
 	},
@@ -90,6 +90,10 @@ var table = []setting{
 	},
 	text("zone", "NAME", "availability zone of this agent; auto asks the cloud, none says there are no zones",
 		func(s *Settings) *string { return &s.Zone }, checkName),
+	text("prices", "TABLE", "what the bucket costs, for metrics: aws-standard, aws-express, free, a YAML file, or auto to tell by --bucket",
+		func(s *Settings) *string { return &s.Prices }, notEmpty),
+	text("metrics-detail", "LEVEL", "how fine metrics are: agent, topic, or partition for partitions and consumer groups, each told by one agent only",
+		func(s *Settings) *string { return &s.Detail }, oneOf(DetailAgent, DetailTopic, DetailPartition)),
 	{
 		name: "weight", argument: "N",
 		help: "this agent's share of the partitions in proportion to other agents': one of 50 owns half of what one of 100 owns, one of 0 none",

@@ -40,7 +40,7 @@ func agentCommand(w world) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			slog.SetDefault(ops.NewLog(cmd.ErrOrStderr(), s.Log))
+			slog.SetDefault(ops.NewLog(cmd.ErrOrStderr(), s.Log, &agent.Last))
 			slog.InfoContext(cmd.Context(), "agent starts", "version", version, "settings", s)
 			agent.Build = version
 			return runAgent(cmd.Context(), s, cmd.OutOrStdout())

@@ -32,7 +32,7 @@ func clusterCommand(w world) *cobra.Command {
 	}
 	p := pool{open: bucketFlag(cmd, w), redis: redisFlags(cmd, w)}
 	p.bucket = func() (string, error) { return bucketURL(cmd.PersistentFlags().Lookup("bucket").Value.String(), w) }
-	cmd.AddCommand(clusterInfo(p), clusterHealth(p), clusterDrain(p), clusterMove(p), clusterTakeover(p))
+	cmd.AddCommand(clusterInfo(p), clusterHealth(p), clusterDrain(p), clusterMove(p), clusterTakeover(p), clusterCost(p))
 	return cmd
 }
 

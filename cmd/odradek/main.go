@@ -89,7 +89,7 @@ func newRoot(w world) *cobra.Command {
 	root.SetErr(w.err)
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(agentCommand(w), topicCommand(w), produceCommand(w), consumeCommand(w), groupCommand(w),
-		clusterCommand(w), compactCommand(w), verifyCommand(w), gcCommand(w), eraseCommand(w), inspectCommand(w), docsCommand(), versionCommand())
+		clusterCommand(w), doctorCommand(w), debugCommand(w), compactCommand(w), verifyCommand(w), gcCommand(w), eraseCommand(w), inspectCommand(w), docsCommand(), versionCommand())
 	return root
 }
 

@@ -30,6 +30,8 @@ type Config struct {
 	Cluster  string        // cluster id: the hash tag of all keys
 	Timeout  time.Duration // of one call without a deadline of its own; default 3 s
 	Log      *slog.Logger  // nil: slog.Default()
+	// Observe is told how long each round trip took, and whether Redis answered; nil: nobody is. It must not block.
+	Observe func(took time.Duration, answered bool)
 }
 
 // Store is a metadata store in Redis. Safe for concurrent use.
@@ -50,6 +52,9 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	}
 	goredis.SetLogger(silent{})
 	s := &Store{client: goredis.NewClient(options), keys: keys{cluster: config.Cluster}, log: config.Log}
+	if config.Observe != nil {
+		s.client.AddHook(observed(config.Observe))
+	}
 	if s.log == nil {
 		s.log = slog.Default()
 	}

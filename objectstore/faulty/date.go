@@ -18,3 +18,6 @@ func (s *Store) Date(ctx context.Context) (time.Time, error) {
 	}
 	return objectstore.Date(ctx, s.store)
 }
+
+// TellsAttempts implements objectstore.Attempting.
+func (s *Store) TellsAttempts() bool { return objectstore.TellsAttempts(s.store) }

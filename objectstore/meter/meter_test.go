@@ -132,21 +132,21 @@ func TestUpload_EachRequestCounts(t *testing.T) {
 
 func TestNew_RegistersOnce(t *testing.T) {
 	registry := prometheus.NewRegistry()
-	if _, err := meter.New(memory.New(), registry); err != nil {
+	if _, err := meter.New(memory.New(), registry, meter.Free); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := meter.New(memory.New(), registry); err == nil {
+	if _, err := meter.New(memory.New(), registry, meter.Free); err == nil {
 		t.Error("the same metrics registered twice without an error")
 	}
 	families, err := registry.Gather()
-	if err != nil || len(families) != 3 {
-		t.Errorf("%d metric families, %v; want 3", len(families), err)
+	if err != nil || len(families) != 4 {
+		t.Errorf("%d metric families, %v; want 4", len(families), err)
 	}
 }
 
 func wrap(t *testing.T, below objectstore.Store) *meter.Store {
 	t.Helper()
-	s, err := meter.New(below, prometheus.NewRegistry())
+	s, err := meter.New(below, prometheus.NewRegistry(), meter.Free)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ var _ objectstore.Uploader = (*Store)(nil)
 type upload struct {
 	objectstore.Upload
 	meter *Store
+	key   string
 }
 
 // Upload implements objectstore.Uploader. Beginning, each part and completing count as requests of their own, and are paid
@@ -21,36 +22,36 @@ func (s *Store) Upload(ctx context.Context, key string) (objectstore.Upload, err
 	if err != nil {
 		return nil, err
 	}
-	start := time.Now()
+	ctx, c := s.begin(ctx, objectstore.KindUpload, key)
 	u, err := below.Upload(ctx, key)
-	s.kinds[objectstore.KindUpload].add(start, 1, 0, err)
+	c.end(1, 0, err)
 	if err != nil {
 		return nil, err
 	}
-	return &upload{u, s}, nil
+	return &upload{u, s, key}, nil
 }
 
 // Append implements objectstore.Upload. Its bytes count whatever came of it: they were sent.
 func (u *upload) Append(ctx context.Context, part objectstore.Body) error {
-	start := time.Now()
+	ctx, c := u.meter.begin(ctx, objectstore.KindPart, u.key)
 	err := u.Upload.Append(ctx, part)
-	u.meter.kinds[objectstore.KindPart].add(start, 1, part.Size, err)
+	c.end(1, part.Size, err)
 	return err
 }
 
 // Complete implements objectstore.Upload.
 func (u *upload) Complete(ctx context.Context) error {
-	start := time.Now()
+	ctx, c := u.meter.begin(ctx, objectstore.KindComplete, u.key)
 	err := u.Upload.Complete(ctx)
-	u.meter.kinds[objectstore.KindComplete].add(start, 1, 0, err)
+	c.end(1, 0, err)
 	return err
 }
 
 // Abort implements objectstore.Upload.
 func (u *upload) Abort(ctx context.Context) error {
-	start := time.Now()
+	ctx, c := u.meter.begin(ctx, objectstore.KindAbort, u.key)
 	err := u.Upload.Abort(ctx)
-	u.meter.kinds[objectstore.KindAbort].add(start, 1, 0, err)
+	c.end(1, 0, err)
 	return err
 }
 
@@ -60,11 +61,12 @@ func (s *Store) AbortStale(ctx context.Context, prefix string, before time.Time)
 	if err != nil {
 		return 0, err
 	}
-	start := time.Now()
+	ctx, list := s.begin(ctx, objectstore.KindList, prefix)
 	ended, err := below.AbortStale(ctx, prefix, before)
-	s.kinds[objectstore.KindList].add(start, 1, 0, err)
+	list.end(1, 0, err)
 	for range ended {
-		s.kinds[objectstore.KindAbort].add(time.Now(), 1, 0, nil)
+		_, abort := s.begin(ctx, objectstore.KindAbort, prefix)
+		abort.end(1, 0, nil)
 	}
 	return ended, err
 }

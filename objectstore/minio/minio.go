@@ -61,7 +61,7 @@ func Open(c Config) (*Store, error) {
 	})
 	for core, attempts := range map[*minio.Core]int{&s.once: 1, &s.reads: readAttempts} {
 		client, err := minio.New(c.Endpoint, &minio.Options{
-			Creds: creds, Secure: c.Secure, Region: c.Region, Transport: s.dates.Transport(transport), MaxRetries: attempts,
+			Creds: creds, Secure: c.Secure, Region: c.Region, Transport: objectstore.AttemptTransport(s.dates.Transport(transport)), MaxRetries: attempts,
 			BucketLookup: minio.BucketLookupPath,
 		})
 		if err != nil {

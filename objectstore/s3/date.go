@@ -13,7 +13,10 @@ import (
 // Date implements objectstore.Dated: what the newest answer said.
 func (s *Store) Date(ctx context.Context) (time.Time, error) { return s.dates.Date(ctx) }
 
-// dating passes requests on and takes note of the time in their answers.
+// TellsAttempts implements objectstore.Attempting.
+func (s *Store) TellsAttempts() bool { return true }
+
+// dating passes requests on, counts them, and takes note of the time in their answers.
 type dating struct {
 	aws.HTTPClient
 	dates *objectstore.AnswerDates
@@ -21,7 +24,7 @@ type dating struct {
 
 // Do implements aws.HTTPClient.
 func (d dating) Do(r *http.Request) (*http.Response, error) {
-	answer, err := d.HTTPClient.Do(r)
+	answer, err := objectstore.Attempt(r, d.HTTPClient.Do)
 	if err == nil {
 		d.dates.Answered(answer.Header)
 	}
