@@ -136,7 +136,7 @@ type lone struct {
 func (a *agent) newLone(ctx context.Context, share loneShares) (*lone, error) {
 	set := a.settings
 	c := &lone{agent: a, ends: make(map[topic.JournalID]topic.Slot)}
-	c.Engine = cluster.New(cluster.Config{Build: Build, Lease: set.Lease}, a.store, a.meta)
+	c.Engine = cluster.New(cluster.Config{Build: Build, Lease: set.Lease}, a.store.For(objectstore.ReasonControl), a.meta)
 	if err := c.Start(ctx); err != nil {
 		c.Stop()
 		return nil, fmt.Errorf("read the control log: %w", err)
@@ -159,7 +159,7 @@ func (a *agent) newLone(ctx context.Context, share loneShares) (*lone, error) {
 		return topic.Values{Topic: t.Config, Cluster: topic.Cluster{config, set.Kafka}}
 	}
 	cfg.Keys.Now = func(ctx context.Context) (time.Time, error) { return retention.Time(ctx, a.clocks(c.peers != nil)) }
-	c.compactor = compaction.New(c, a.store, cfg)
+	c.compactor = compaction.New(c, a.store.For(objectstore.ReasonCompaction), cfg)
 	registerCheckpoints(a.registry, c.standing, c.compactor.Stats)
 	return c, nil
 }
@@ -260,12 +260,12 @@ func (c *lone) ranked(_ *control.State, item topic.JournalID) (place, of int) {
 // findEnds finds how far open journals got: nobody goes on with them while the bucket is this process's.
 func (c *lone) findEnds(ctx context.Context) error {
 	for _, j := range c.State().OpenJournals() {
-		from, err := slotlog.FirstToSeal(ctx, c.agent.store, j.ID, j.Trim, j.K)
+		from, err := slotlog.FirstToSeal(ctx, c.agent.store.For(objectstore.ReasonIndex), j.ID, j.Trim, j.K)
 		if err != nil {
 			return fmt.Errorf("find the end of journal %s: %w", j.ID, err)
 		}
 		c.ends[j.ID] = from
-		err = verify.EachTail(ctx, c.agent.store, j.ID, from, math.MaxUint64, endReads, func(t verify.Tail) (bool, error) {
+		err = verify.EachTail(ctx, c.agent.store.For(objectstore.ReasonIndex), j.ID, from, math.MaxUint64, endReads, func(t verify.Tail) (bool, error) {
 			if t.Kind != slotlog.Data {
 				return false, nil
 			}

@@ -16,6 +16,7 @@ import (
 	"github.com/odradek/odradek/agent/cluster"
 	"github.com/odradek/odradek/agent/ingest"
 	"github.com/odradek/odradek/agent/retention"
+	"github.com/odradek/odradek/objectstore"
 	"github.com/odradek/odradek/segment"
 	"github.com/odradek/odradek/slotlog"
 	"github.com/odradek/odradek/topic"

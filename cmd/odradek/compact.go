@@ -53,7 +53,7 @@ func compactCommand(w world) *cobra.Command {
 		if !cmd.Flags().Changed("http") && w.getenv("ODRADEK_HTTP") == "" {
 			s.Network.HTTP = settings.None // the default is an agent's on the same machine
 		}
-		slog.SetDefault(ops.NewLog(cmd.ErrOrStderr(), s.Log))
+		slog.SetDefault(ops.NewLog(cmd.ErrOrStderr(), s.Log, &agent.Last))
 		slog.InfoContext(cmd.Context(), "compactor starts", "version", version, "once", once, "settings", s)
 		agent.Build = version
 		return runCompactor(cmd.Context(), s, once, cmd.OutOrStdout())
