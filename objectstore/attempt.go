@@ -44,10 +44,17 @@ func Attempt(r *http.Request, do func(*http.Request) (*http.Response, error)) (*
 	}
 	kind := KindOfRequest(r)
 	var once sync.Once
-	trace := &httptrace.ClientTrace{WroteHeaders: func() {
-		once.Do(func() { attempts.Sent(kind, sentBytes(kind, r)) })
+	sent := func() { once.Do(func() { attempts.Sent(kind, sentBytes(kind, r)) }) }
+	trace := &httptrace.ClientTrace{WroteRequest: func(w httptrace.WroteRequestInfo) {
+		// One that was cancelled while it was written has left if it is larger than what is buffered before a write.
+		if w.Err == nil || r.ContentLength > writeBuffer {
+			sent()
+		}
 	}}
 	answer, err := do(r.WithContext(httptrace.WithClientTrace(r.Context(), trace)))
+	if err == nil {
+		sent() // it was answered before it was written to its end
+	}
 	if err == nil && (kind == KindGet || kind == KindGetRange) && answer.StatusCode/100 == 2 {
 		answer.Body = &countedBody{answer.Body, func(n int) { attempts.Received(kind, int64(n)) }}
 	}

@@ -10,6 +10,9 @@ import (
 // the readers.
 const maxIdleConns = 160
 
+// writeBuffer is how much of a request is put together before it is written to a connection.
+const writeBuffer = 64 << 10
+
 // TuneTransport sets up the HTTP transport of a client that talks to one store. Connections are HTTP/1.1: with
 // HTTP/2 all uploads would share one connection's window. There is no overall timeout; that is the context's.
 func TuneTransport(t *http.Transport) {
@@ -23,6 +26,6 @@ func TuneTransport(t *http.Transport) {
 	t.MaxIdleConnsPerHost = maxIdleConns
 	t.IdleConnTimeout = 20 * time.Second // below what S3 closes at
 	t.DisableCompression = true
-	t.WriteBufferSize = 64 << 10
+	t.WriteBufferSize = writeBuffer
 	t.ReadBufferSize = 64 << 10
 }
