@@ -124,8 +124,11 @@ func readyGauge(a *agent) prometheus.Collector {
 // stageBuckets are bounds of the stages of a slot.
 var stageBuckets = []float64{.001, .0025, .005, .01, .025, .05, .1, .15, .25, .5, 1, 2.5, 5, 15, 60}
 
-// askedRedis counts a round trip.
+// askedRedis counts a round trip; a compactor alone has no metrics of Redis.
 func (m *metrics) askedRedis(took time.Duration, answered bool) {
+	if m == nil {
+		return
+	}
 	m.redisSeconds.Observe(took.Seconds())
 	if !answered {
 		m.redisAway.Inc()
