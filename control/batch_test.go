@@ -66,6 +66,17 @@ func erasedO() Manifest {
 	return m
 }
 
+func snapshotS() Snapshot {
+	return Snapshot{ID: PinID{0x50}, Name: "before-migration", Moment: Moment{Number: 5001, Base: BaseCheckpoint{5000, checkpointC},
+		Journals: []JournalNext{{journalA, 301}, {journalB, 1 << 40}}}}
+}
+
+func forkedF() Forked {
+	return Forked{ClusterID: "c2N4VGZkb1RTMjJGb3Jr", Fork: PinID{0xf0}, Moment: snapshotS().Moment,
+		Ancestors: []Ancestor{{"prod", 400}, {"staging/green", 5001}},
+		Journals:  []Inherited{{journalA, 1, 301}, {journalB, 0, 1 << 40}}}
+}
+
 // goldens has one batch for each version of each record type. A file once committed never changes.
 var goldens = map[string][]Record{
 	"genesis.v1":        {Genesis{ClusterID: "MkU3OEVBNTcwNTJENDM2Qg", Format: 1}},
@@ -94,6 +105,12 @@ var goldens = map[string][]Record{
 	"manifest_erased.v1":  {erasedO()},
 	"sweep.v1":            {Sweep{Before: 4000}},
 	"verified.v1":         {Verified{Control: 5000, ID: checkpointC, By: journalB}},
+	"snapshot.v1":         {snapshotS()},
+	"fork.v1":             {Fork{ID: PinID{0xf0}, Place: "staging/blue", Snapshot: PinID{0x50}}},
+	"unpin.v1": {Unpin{Pin: PinID{0x50}, Whole: true}, Unpin{Pin: PinID{0xf0}, Trims: []JournalNext{{journalA, 300}, {journalB, 1}},
+		Objects: []topic.Object{{Planned: 7, ID: topic.ObjectID{1}}, {Planned: 9, ID: topic.ObjectID{2}}}}},
+	"end.v1":    {End{}},
+	"forked.v1": {forkedF()},
 	"batch_of_three.v1": {Genesis{ClusterID: "c", Format: 1}, JournalOpen{ID: journalA, K: 4, Format: 1},
 		TopicCreate{ID: topicT, Name: "t", Journals: []topic.JournalID{journalA}}},
 }
@@ -246,7 +263,7 @@ func TestDecode_NewerBuildsRecordIsUnknown(t *testing.T) {
 		value uint16
 		says  string
 	}{
-		{typeAt, 999, "TYPE_999"}, {typeAt, uint16(typeSnapshot), "SNAPSHOT"}, {typeAt, 0, "TYPE_0"},
+		{typeAt, 999, "TYPE_999"}, {typeAt, uint16(typeUser), "USER"}, {typeAt, 0, "TYPE_0"},
 		{versionAt, 2, "version 2"}, {versionAt, 0, "version 0"},
 	} {
 		bent := bytes.Clone(golden)

@@ -54,6 +54,19 @@ func dump(s *State) string {
 			fmt.Fprintln(&b, "run", r, r.Length, r.Table, r.CRC32C, r.RawLength, r.MaxTimestamp)
 		}
 	}
+	for p := range s.Pins() {
+		fmt.Fprintf(&b, "pin %s %q %q of %s by %d: %s", p.ID, p.Name, p.Place, p.Snapshot, p.At, p.Moment)
+		for id, below := range p.trims.all() {
+			fmt.Fprint(&b, " ", id, below)
+		}
+		for o := range p.objects.all() {
+			fmt.Fprint(&b, " ", o)
+		}
+		fmt.Fprintln(&b)
+	}
+	if born, fork := s.Born(); born > 0 {
+		fmt.Fprintln(&b, "born", born, fork, s.Ended())
+	}
 	return b.String()
 }
 
@@ -213,7 +226,60 @@ func (d dice) manifest(s *State) Manifest {
 	return r
 }
 
+// pin is mostly one that is there.
+func (d dice) pin(s *State) PinID {
+	if s.pins.size > 0 && d.IntN(8) > 0 {
+		skip := d.IntN(s.pins.size)
+		for p := range s.Pins() {
+			if skip--; skip < 0 {
+				return p.ID
+			}
+		}
+	}
+	return PinID{byte(d.IntN(200))}
+}
+
+// pinning draws records of snapshots and forks.
+func (d dice) pinning(s *State) Record {
+	newest, _ := s.NewestCheckpoint()
+	moment := Moment{Number: s.next - 1, Base: BaseCheckpoint{newest.Control, newest.ID}}
+	for _, j := range s.OpenJournals() {
+		moment.Journals = append(moment.Journals, JournalNext{j.ID, max(j.Trim, newest.Next(j.ID)) + topic.Slot(d.IntN(4))})
+	}
+	if len(moment.Journals) > 0 && d.IntN(8) == 0 {
+		moment.Journals = append([]JournalNext(nil), moment.Journals[1:]...)
+	}
+	switch d.IntN(7) {
+	case 0, 1:
+		return Snapshot{PinID{byte(d.IntN(200))}, d.name(), moment}
+	case 2, 3:
+		return Fork{PinID{byte(d.IntN(200))}, d.name(), d.pin(s)}
+	case 4, 5:
+		r := Unpin{Pin: d.pin(s), Whole: d.IntN(3) == 0}
+		if !r.Whole {
+			r.Trims = []JournalNext{{d.seen(s), topic.Slot(d.IntN(9))}}
+			r.Objects = []topic.Object{{Planned: topic.Slot(d.IntN(9)), ID: topic.ObjectID{byte(d.IntN(9))}}}
+		}
+		return r
+	}
+	if d.IntN(9) > 0 || s.born > 0 && d.IntN(9) > 0 {
+		return End{}
+	}
+	r := Forked{ClusterID: fmt.Sprint(s.next), Fork: PinID{1}, Moment: moment, Ancestors: []Ancestor{{"a", moment.Number}}}
+	for j := range s.Journals() {
+		end, open := moment.Next(j.ID)
+		if !open {
+			end = j.SealSlot + 1
+		}
+		r.Journals = append(r.Journals, Inherited{j.ID, 0, end})
+	}
+	return r
+}
+
 func (d dice) record(s *State) Record {
+	if d.IntN(12) == 0 {
+		return d.pinning(s)
+	}
 	switch d.IntN(20) {
 	case 17, 18:
 		return d.manifest(s)

@@ -42,18 +42,19 @@ const (
 	TypeEra           Type = 40
 	TypeCheckpoint    Type = 41
 	TypeSweep         Type = 42
+	TypeSnapshot      Type = 43
+	TypeFork          Type = 44
+	TypeUnpin         Type = 45
+	TypeEnd           Type = 46
 	TypeVerified      Type = 47
+	TypeForked        Type = 48
 )
 
 // Numbers that are spoken for, unknown to this build: Decode answers ErrUnknownRecord.
 const (
-	typeSnapshot Type = 43
-	typeFork     Type = 44
-	typeUnpin    Type = 45
-	typeEnd      Type = 46
-	typeUser     Type = 50
-	typeACL      Type = 51
-	typeQuota    Type = 52
+	typeUser  Type = 50
+	typeACL   Type = 51
+	typeQuota Type = 52
 )
 
 // kind tells how to read one type of record: decode[v-1] reads the body's version v. The last one is written.
@@ -86,15 +87,16 @@ var kinds = map[Type]kind{
 	TypeEra:           {"ERA", []func(*reader) Record{decodeEra}},
 	TypeCheckpoint:    {"CHECKPOINT", []func(*reader) Record{decodeCheckpoint}},
 	TypeSweep:         {"SWEEP", []func(*reader) Record{decodeSweep}},
+	TypeSnapshot:      {"SNAPSHOT", []func(*reader) Record{decodeSnapshot}},
+	TypeFork:          {"FORK", []func(*reader) Record{decodeFork}},
+	TypeUnpin:         {"UNPIN", []func(*reader) Record{decodeUnpin}},
+	TypeEnd:           {"END", []func(*reader) Record{decodeEnd}},
 	TypeVerified:      {"VERIFIED", []func(*reader) Record{decodeVerified}},
+	TypeForked:        {"FORKED", []func(*reader) Record{decodeForked}},
 
-	typeSnapshot: {name: "SNAPSHOT"},
-	typeFork:     {name: "FORK"},
-	typeUnpin:    {name: "UNPIN"},
-	typeEnd:      {name: "END"},
-	typeUser:     {name: "USER"},
-	typeACL:      {name: "ACL"},
-	typeQuota:    {name: "QUOTA"},
+	typeUser:  {name: "USER"},
+	typeACL:   {name: "ACL"},
+	typeQuota: {name: "QUOTA"},
 }
 
 // String gives the type's name in capitals, as design and logs write it.

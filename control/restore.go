@@ -107,6 +107,7 @@ func (r *snapshotReader) state() *State {
 		r.fail("swept below %d, next is %d", s.swept, s.next)
 	}
 	r.addCompactions(s)
+	r.addPins(s)
 	return s
 }
 

@@ -38,8 +38,13 @@ var update = flag.Bool("update", false, "write golden files and the scripts' ans
 //	trim J SLOT
 //	manifest OBJECT@PLANNED|none [size=N] / TOPIC/INDEX FROM TO [for=OBJECT@PLANNED,...] [base=N] [level=N] [at=N] [gone] / ...
 //	sweep BEFORE
+//	snapshot NAME after=N [at=N checkpoint=ID] [J<NEXT ...]
+//	fork PLACE NAME
+//	unpin NAME|PLACE [J<NEXT ...] [OBJECT@PLANNED ...]
+//	forked CLUSTER after=N [at=N checkpoint=ID] [J<NEXT ...]
+//	end-cluster
 //
-// Questions: topics, journals, history TOPIC/INDEX, end TOPIC/INDEX EPOCH, owned J, checkpoints, runs TOPIC/INDEX, objects.
+// Questions: pins, cluster-id, topics, journals, history TOPIC/INDEX, end TOPIC/INDEX EPOCH, owned J, checkpoints, runs TOPIC/INDEX, objects.
 func TestScripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {
@@ -140,6 +145,18 @@ func overTheWire(t *testing.T, batch []Record) []Record {
 func (p *player) ask(f []string) (string, bool) {
 	var b strings.Builder
 	switch f[0] {
+	case "cluster-id":
+		born, _ := p.state.Born()
+		fmt.Fprintf(&b, "%s, eras %d, born at %d, ended %v\n", p.state.ClusterID(), len(p.state.Eras()), born, p.state.Ended())
+	case "pins":
+		for pin := range p.state.Pins() {
+			fmt.Fprintf(&b, "%s%s %s\n", pin.ID, word(pin.IsFork(), " fork of "+pin.Snapshot.String()), pin.Moment)
+			for j := range p.state.Journals() {
+				if below := pin.Unpinned(j.ID); below > 0 {
+					fmt.Fprintf(&b, "  not %s<%d\n", j.ID, below)
+				}
+			}
+		}
 	case "topics":
 		for topic := range p.state.Topics() {
 			fmt.Fprintf(&b, "%s id %s partitions %d%s%s\n", topic.Name, topic.ID, topic.Partitions(),

@@ -57,6 +57,24 @@ func (p *player) record(t *testing.T, f []string) Record {
 		return p.manifest(f[1:], a)
 	case "sweep":
 		return Sweep{topic.Slot(number(f[1]))}
+	case "snapshot":
+		return Snapshot{p.pin(f[1]), f[1], p.moment(f[2:], a)}
+	case "fork":
+		return Fork{p.pin(f[1]), f[1], p.pin(f[2])}
+	case "unpin":
+		r := Unpin{Pin: p.pin(f[1]), Whole: len(f) == 2}
+		for _, word := range f[2:] {
+			if name, next, ok := strings.Cut(word, "<"); ok {
+				r.Trims = append(r.Trims, JournalNext{p.journal(name), topic.Slot(number(next))})
+			} else {
+				r.Objects = append(r.Objects, p.object(word))
+			}
+		}
+		return r
+	case "forked":
+		return p.forked(f, a)
+	case "end-cluster":
+		return End{}
 	}
 	t.Fatalf("script: no command %q", f[0])
 	return nil
@@ -173,6 +191,38 @@ func (p *player) checkpointID(name string) (id CheckpointID) {
 		p.names[id.String()] = name
 	}
 	return id
+}
+
+func (p *player) pin(name string) (id PinID) {
+	if name != "none" {
+		copy(id[:], name)
+		p.names[id.String()] = name
+	}
+	return id
+}
+
+func (p *player) moment(words []string, a args) Moment {
+	m := Moment{Number: topic.Slot(number(a.or("after", "0"))), Base: BaseCheckpoint{topic.Slot(number(a.or("at", "0"))), p.checkpointID(a.or("checkpoint", "none"))}}
+	for _, word := range words {
+		if name, next, ok := strings.Cut(word, "<"); ok {
+			m.Journals = append(m.Journals, JournalNext{p.journal(name), topic.Slot(number(next))})
+		}
+	}
+	return m
+}
+
+// forked inherits every journal there is.
+func (p *player) forked(f []string, a args) Forked {
+	r := Forked{ClusterID: f[1], Fork: p.pin(f[1]), Moment: p.moment(f[2:], a)}
+	r.Ancestors = []Ancestor{{"parent", r.Moment.Number}}
+	for j := range p.state.Journals() {
+		end, open := r.Moment.Next(j.ID)
+		if !open {
+			end = j.SealSlot + 1
+		}
+		r.Journals = append(r.Journals, Inherited{j.ID, 0, end})
+	}
+	return r
 }
 
 func (p *player) owners(a args) []topic.JournalID {

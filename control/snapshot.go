@@ -82,6 +82,13 @@ func (s *State) encodeSnapshot(w *snapshotWriter) {
 	}
 	w.slot(s.swept)
 	s.encodeCompactions(w)
+	w.uint(uint64(s.pins.size))
+	for _, p := range s.pins.all() {
+		p.encodeSnapshot(w)
+	}
+	w.slot(s.born)
+	w.id(s.fork)
+	w.bool(s.ended)
 }
 
 // encodeCompactions writes the objects, then the partitions in stretches of one topic each.

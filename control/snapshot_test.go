@@ -37,11 +37,12 @@ func entriesOf[K, V any]() cmp.Option {
 
 // diffStates compares every field there is, so that one that the snapshot forgets is found.
 func diffStates(a, b *State) string {
-	return cmp.Diff(a, b, cmp.AllowUnexported(State{}, Topic{}, Journal{}, partition{}, span{}, CheckpointInfo{}),
+	return cmp.Diff(a, b, cmp.AllowUnexported(State{}, Topic{}, Journal{}, partition{}, span{}, CheckpointInfo{}, Pin{}),
 		cmpopts.EquateEmpty(), entriesOf[string, uint32](), entriesOf[topic.ID, *Topic](), entriesOf[string, topic.ID](),
 		entriesOf[topic.ID, struct{}](), entriesOf[topic.JournalID, *Journal](), entriesOf[topic.JournalID, struct{}](),
 		entriesOf[topic.Partition, Compaction](), entriesOf[topic.Object, ObjectInfo](),
-		entriesOf[string, int32](), entriesOf[topic.ID, []int32](), entriesOf[topic.JournalID, topic.Slot]())
+		entriesOf[string, int32](), entriesOf[topic.ID, []int32](), entriesOf[topic.JournalID, topic.Slot](),
+		entriesOf[PinID, *Pin](), entriesOf[topic.Object, struct{}]())
 }
 
 // restored takes a state through a snapshot whose bytes are spoilt afterwards.
@@ -137,6 +138,10 @@ func goldenHistory(t *testing.T) *State {
 		{Manifest{Output: second, Size: 1 << 20, Parts: []ManifestPart{
 			{Partition: tp(topicT, 0), From: 900, To: 1 << 40, Run: &topic.Run{Object: second, Base: 1000, Next: 1 << 40, Level: 2, Position: 24,
 				Length: 1 << 19, Table: 4000, CRC32C: 2, RawLength: 1 << 33, MaxTimestamp: 1_790_000_100_000}}}}},
+		{Snapshot{ID: PinID{0x50}, Name: "nightly", Moment: Moment{10, BaseCheckpoint{6, CheckpointID{3}},
+			[]JournalNext{{journalA, 64}, {topic.JournalID{0xc0}, 9}}}}},
+		{Fork{PinID{0xf0}, "staging/blue", PinID{0x50}}, Unpin{Pin: PinID{0xf0}, Trims: []JournalNext{{journalA, 40}},
+			Objects: []topic.Object{first}}},
 	} {
 		var outcomes []Outcome
 		var err error
@@ -189,7 +194,7 @@ func TestSnapshot_IsAppendedAndSaysWhereItStands(t *testing.T) {
 	if !bytes.Equal(b[4:], s.AppendSnapshot(nil)) || string(b[:4]) != "head" {
 		t.Fatalf("%x", b)
 	}
-	if got := restored(t, s); got.Next() != 11 || got.ClusterID() != s.ClusterID() || got.PartitionCount() != 4 {
+	if got := restored(t, s); got.Next() != 13 || got.ClusterID() != s.ClusterID() || got.PartitionCount() != 4 {
 		t.Fatalf("next %d, cluster %q, %d partitions", got.Next(), got.ClusterID(), got.PartitionCount())
 	}
 }
@@ -358,6 +363,15 @@ func TestRestore_RefusesImpossibleStates(t *testing.T) {
 			s.compactions = s.compactions.put(p, c)
 		})
 	}
+	pin := func(change func(*Pin)) []byte {
+		return edit(func(s *State) {
+			had, _ := s.Pin(PinID{0xf0})
+			p := *had
+			p.Moment.Journals = slices.Clone(p.Moment.Journals)
+			change(&p)
+			s.pins = s.pins.put(p.ID, &p)
+		})
+	}
 	for name, b := range map[string][]byte{
 		"feature without level":    edit(func(s *State) { s.features = s.features.put("x", 0) }),
 		"format as a feature":      edit(func(s *State) { s.features = s.features.put(FeatureFormat, 2) }),
@@ -377,19 +391,28 @@ func TestRestore_RefusesImpossibleStates(t *testing.T) {
 		"five checkpoints": edit(func(s *State) {
 			s.checkpoints = append(s.checkpoints[:3:3], CheckpointInfo{Control: 8, Verified: true}, CheckpointInfo{Control: 9})
 		}),
-		"swept above the next":     edit(func(s *State) { s.swept = 11 }),
-		"object of the future":     edit(func(s *State) { s.objects = s.objects.put(topic.Object{Planned: 11}, ObjectInfo{Runs: 1}) }),
-		"object without runs":      edit(func(s *State) { s.objects = s.objects.put(topic.Object{Planned: 8}, ObjectInfo{Size: 1}) }),
-		"topic compacted and gone": compacted(topic.Partition{Topic: topic.ID{9}}, func(c *Compaction) { c.Start, c.End = 1, 1 }),
-		"no such partition":        compacted(topic.Partition{Topic: topicT, Index: 2}, func(c *Compaction) { c.Start, c.End = 1, 1 }),
-		"compacted to 0":           compacted(topic.Partition{Topic: topicU}, func(*Compaction) {}),
-		"start above the end":      compacted(topic.Partition{Topic: topicU}, func(c *Compaction) { c.Start, c.End = 2, 1 }),
-		"a gap above the start":    compacted(topic.Partition{Topic: topicT}, func(c *Compaction) { c.Start = 999 }),
-		"runs cross":               compacted(topic.Partition{Topic: topicT}, func(c *Compaction) { c.Runs[1].Base = 899 }),
-		"an empty run":             compacted(topic.Partition{Topic: topicT}, func(c *Compaction) { c.Runs[0].Next = c.Runs[0].Base }),
-		"a run of level 0":         compacted(topic.Partition{Topic: topicT}, func(c *Compaction) { c.Runs[0].Level = 0 }),
-		"a run past its object":    compacted(topic.Partition{Topic: topicT}, func(c *Compaction) { c.Runs[0].Position = 4000 }),
-		"follows one not verified": edit(func(s *State) { s.checkpoints = slices.Clone(s.checkpoints); s.checkpoints[1].Verified = false }),
+		"swept above the next":       edit(func(s *State) { s.swept = 13 }),
+		"object of the future":       edit(func(s *State) { s.objects = s.objects.put(topic.Object{Planned: 13}, ObjectInfo{Runs: 1}) }),
+		"object without runs":        edit(func(s *State) { s.objects = s.objects.put(topic.Object{Planned: 8}, ObjectInfo{Size: 1}) }),
+		"topic compacted and gone":   compacted(topic.Partition{Topic: topic.ID{9}}, func(c *Compaction) { c.Start, c.End = 1, 1 }),
+		"no such partition":          compacted(topic.Partition{Topic: topicT, Index: 2}, func(c *Compaction) { c.Start, c.End = 1, 1 }),
+		"compacted to 0":             compacted(topic.Partition{Topic: topicU}, func(*Compaction) {}),
+		"start above the end":        compacted(topic.Partition{Topic: topicU}, func(c *Compaction) { c.Start, c.End = 2, 1 }),
+		"a gap above the start":      compacted(topic.Partition{Topic: topicT}, func(c *Compaction) { c.Start = 999 }),
+		"runs cross":                 compacted(topic.Partition{Topic: topicT}, func(c *Compaction) { c.Runs[1].Base = 899 }),
+		"an empty run":               compacted(topic.Partition{Topic: topicT}, func(c *Compaction) { c.Runs[0].Next = c.Runs[0].Base }),
+		"a run of level 0":           compacted(topic.Partition{Topic: topicT}, func(c *Compaction) { c.Runs[0].Level = 0 }),
+		"a run past its object":      compacted(topic.Partition{Topic: topicT}, func(c *Compaction) { c.Runs[0].Position = 4000 }),
+		"follows one not verified":   edit(func(s *State) { s.checkpoints = slices.Clone(s.checkpoints); s.checkpoints[1].Verified = false }),
+		"a pin that is both":         pin(func(p *Pin) { p.Name = "x" }),
+		"a pin of the future":        pin(func(p *Pin) { p.At = 13 }),
+		"a pin of its own time":      pin(func(p *Pin) { p.Moment.Number = p.At }),
+		"a pin's journals cross":     pin(func(p *Pin) { slices.Reverse(p.Moment.Journals) }),
+		"a pin's journal twice":      pin(func(p *Pin) { p.Moment.Journals[1] = p.Moment.Journals[0] }),
+		"born in the future":         edit(func(s *State) { s.born, s.fork = 13, PinID{1} }),
+		"born of nothing":            edit(func(s *State) { s.born = 3 }),
+		"a fork that was never born": edit(func(s *State) { s.fork = PinID{1} }),
+		"over without being a fork":  edit(func(s *State) { s.ended = true }),
 		"journal goes back": edit(func(s *State) {
 			s.checkpoints = slices.Clone(s.checkpoints)
 			s.checkpoints[3].journals = s.checkpoints[3].journals.put(journalA, 3)

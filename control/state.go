@@ -43,6 +43,11 @@ type State struct {
 	compactions tree[topic.Partition, Compaction] // of the partitions that ever were compacted
 	objects     tree[topic.Object, ObjectInfo]    // that have current runs
 	swept       topic.Slot                        // of the last SWEEP
+
+	pins  tree[PinID, *Pin] // snapshots and forks
+	born  topic.Slot        // control number of FORKED; 0: this cluster is no fork
+	fork  PinID             // its FORK in the parent
+	ended bool              // an END held: nothing holds any more
 }
 
 // New gives the state before control/0.
@@ -59,6 +64,8 @@ func New() *State {
 
 		compactions: newTree[topic.Partition, Compaction](comparePartitions),
 		objects:     newTree[topic.Object, ObjectInfo](topic.Object.Compare),
+
+		pins: newTree[PinID, *Pin](comparePins),
 	}
 }
 
@@ -94,6 +101,9 @@ func (s *State) Apply(n topic.Slot, records []Record) (*State, []Outcome, error)
 
 // Judge tells what would become of a record that is applied next.
 func (s *State) Judge(r Record) Outcome {
+	if s.ended {
+		return Outcome{Void: true, Why: "the cluster was ended"}
+	}
 	why := r.judge(s)
 	return Outcome{Void: why != "", Why: why}
 }
