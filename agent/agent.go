@@ -59,6 +59,7 @@ type agent struct {
 	metrics    *metrics
 	store      *meter.Store
 	where      bucket.Description
+	heir       *cluster.Heir // below store: what a fork has of its ancestors
 	meta       metadata.Store
 	disk       *wal.Directory
 	frames     *semaphore.Weighted
@@ -144,7 +145,7 @@ func (a *agent) sessions(ctx context.Context) error {
 // retriable tells a journal that ended, or a bucket that is away, from what a person must mend.
 func retriable(err error) bool {
 	for _, final := range []error{
-		cluster.ErrForeign, cluster.ErrForgotten, cluster.ErrNodeID, cluster.ErrUnreadable, errListen, wal.ErrLocked,
+		cluster.ErrForeign, cluster.ErrForgotten, cluster.ErrNodeID, cluster.ErrUnreadable, cluster.ErrEnded, errListen, wal.ErrLocked,
 	} {
 		if errors.Is(err, final) {
 			return false
@@ -159,12 +160,12 @@ func (a *agent) openBucket(ctx context.Context) (func(), error) {
 	if err != nil {
 		return nil, err
 	}
-	a.where = where
+	a.where, a.heir = where, cluster.NewHeir(store, a.openToRead)
 	prices, err := meter.PricesFor(a.settings.Prices, a.settings.Stores.Bucket)
 	if err != nil {
 		return nil, err
 	}
-	if a.store, err = meter.New(a.chaos.bucket(store), a.registry, prices); err != nil {
+	if a.store, err = meter.New(a.chaos.bucket(a.heir), a.registry, prices); err != nil {
 		return nil, err
 	}
 	lock, err := a.lockBucket()
@@ -176,6 +177,10 @@ func (a *agent) openBucket(ctx context.Context) (func(), error) {
 		unlock = func() { lock.Unlock() }
 	}
 	if err := a.probe(ctx); err != nil {
+		unlock()
+		return nil, err
+	}
+	if err := a.learn(ctx); err != nil {
 		unlock()
 		return nil, err
 	}
@@ -248,7 +253,7 @@ func (a *agent) openMetadata(ctx context.Context) (metadata.Store, error) {
 		return embedded.Open(), nil
 	}
 	return redis.Open(ctx, redis.Config{
-		URL: a.settings.Stores.Redis, Password: a.settings.Stores.RedisPassword.Reveal(), Cluster: a.settings.Cluster,
+		URL: a.settings.Stores.Redis, Password: a.settings.Stores.RedisPassword.Reveal(), Cluster: a.heir.IndexName(a.settings.Cluster),
 		Observe: a.metrics.askedRedis,
 	})
 }

@@ -33,6 +33,7 @@ func (s *session) newCompactor() *compaction.Compactor {
 	cfg = compacting(cfg, set)
 	cfg.Open, cfg.Above, cfg.Keys.Values = s.eraOpen, s.fetch.Above, s.values
 	cfg.Keys.Now = func(ctx context.Context) (time.Time, error) { return retention.Time(ctx, s.witnesses()) }
+	cfg.Forks = forks{s.agent.openPlace}
 	return compaction.New(compactionLog{s.cluster}, s.agent.store.For(objectstore.ReasonCompaction), cfg)
 }
 

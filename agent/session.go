@@ -122,9 +122,9 @@ func (a *agent) newSession() *session {
 	set := a.settings
 	s.cluster = cluster.New(cluster.Config{
 		NodeID: set.NodeID, Zone: a.place.Zone, Weight: set.Weight, Window: set.Flush.SlotsInFlight, Build: Build, Lease: set.Lease,
-		Alone:     set.Stores.Redis == settings.RedisEmbedded,
-		Stuck:     func() time.Duration { return s.slots.Stuck() },
-		Unfit:     a.metrics.unfitCheckpoints.Inc,
+		Alone: set.Stores.Redis == settings.RedisEmbedded,
+		Stuck: func() time.Duration { return s.slots.Stuck() },
+		Unfit: a.metrics.unfitCheckpoints.Inc, Base: a.heir.Base(),
 		Events:    cluster.Events{Dead: a.metrics.dead.Inc, TakenOver: a.metrics.takenOver.Inc},
 		Endpoints: a.endpoints(),
 	}, a.store.For(objectstore.ReasonControl), a.meta)

@@ -56,6 +56,7 @@ type Config struct {
 	Merge   MergeConfig
 	Keys    KeysConfig
 	Garbage GarbageConfig
+	Forks   Forks       // how those are seen that began from this cluster; nil: they are left as they are
 	Open    func() bool // whether the newest era is open: while none is, nothing is compacted, trimmed or deleted (R4); nil: always
 }
 
@@ -211,6 +212,7 @@ type Compactor struct {
 
 	timeless bool // people were told that no clocks agree
 	garbage  garbage
+	pinning  pinning
 
 	perSlot                                          atomic.Int64 // extents in a thousand slots, by the checkpoint computed last
 	built, verified, mismatched, lost, failed, swept atomic.Int64

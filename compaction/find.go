@@ -19,6 +19,10 @@ func FindGarbage(ctx context.Context, store objectstore.Store, s *control.State,
 	if err != nil {
 		return err
 	}
+	held, err := pinsOf(ctx, store, s, nil)
+	if err != nil {
+		return err
+	}
 	for j := range s.Journals() {
 		known := topic.Slot(0)
 		if ok {
@@ -34,8 +38,11 @@ func FindGarbage(ctx context.Context, store objectstore.Store, s *control.State,
 		if j.Trim == 0 {
 			continue
 		}
-		err := slotsBelow(ctx, store, j.ID, j.Trim, most, func(o objectstore.Info, slot topic.Slot) {
-			if slot < known {
+		every := func(topic.Slot) bool { return true }
+		err := slotsBelow(ctx, store, j.ID, j.Trim, most, every, func(o objectstore.Info, slot topic.Slot) {
+			if pin := held.slot(j.ID, slot); pin != nil {
+				tell(Garbage{o.Key, o.Size, "kept for " + pinName(pin)}, true)
+			} else if slot < known {
 				tell(Garbage{o.Key, o.Size, fmt.Sprintf("below trim %d", known)}, false)
 			} else {
 				tell(Garbage{o.Key, o.Size, fmt.Sprintf("below trim %d, which a checkpoint that is kept does not know yet", j.Trim)}, true)
@@ -53,7 +60,10 @@ func FindGarbage(ctx context.Context, store objectstore.Store, s *control.State,
 		if _, current := s.Object(o); current {
 			return nil
 		}
+		pin := held.object(o)
 		switch {
+		case pin != nil:
+			return fn(Garbage{info.Key, info.Size, "kept for " + pinName(pin)}, true)
 		case k.names(o):
 			return fn(Garbage{info.Key, info.Size, "its runs were replaced, dropped or deleted; a checkpoint that is kept still names it"}, true)
 		case ok && o.Planned < k.oldest().Swept():
@@ -75,6 +85,9 @@ func FindGarbage(ctx context.Context, store objectstore.Store, s *control.State,
 	return store.List(ctx, checkpoint.Prefix, func(o objectstore.Info) error {
 		if planned, ok := plannedAt(o.Key); !ok || planned >= newest.Control || named[o.Key] {
 			return nil
+		}
+		if pin := held.key(o.Key); pin != nil {
+			return fn(Garbage{o.Key, o.Size, "kept for " + pinName(pin)}, true)
 		}
 		return fn(Garbage{o.Key, o.Size, "of no checkpoint that is kept"}, false)
 	})

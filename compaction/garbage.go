@@ -140,11 +140,18 @@ func (c *Compactor) Collect(ctx context.Context) error {
 	if err != nil || !ok {
 		return err
 	}
-	deleted, err := c.collectSlots(ctx, k)
+	held, err := c.pinned(ctx, s)
+	if err == nil {
+		err = c.tendForks(ctx, s, held)
+	}
+	if err != nil {
+		return err
+	}
+	deleted, err := c.collectSlots(ctx, k, held)
 	if err != nil {
 		return fmt.Errorf("collect slots: %w", err)
 	}
-	objects, err := c.collectObjects(ctx, k)
+	objects, err := c.collectObjects(ctx, k, held)
 	if err != nil {
 		return fmt.Errorf("collect compacted objects: %w", err)
 	}
@@ -163,7 +170,7 @@ func (c *Compactor) Collect(ctx context.Context) error {
 var errPast = errors.New("past what was asked for")
 
 // collectSlots deletes the slots of journals that are trimmed.
-func (c *Compactor) collectSlots(ctx context.Context, k kept) (deleted int, err error) {
+func (c *Compactor) collectSlots(ctx context.Context, k kept, held pins) (deleted int, err error) {
 	now := time.Now()
 	for j := range k.now.Journals() {
 		to := k.trim(j)
@@ -180,7 +187,8 @@ func (c *Compactor) collectSlots(ctx context.Context, k kept) (deleted int, err 
 		}
 		for {
 			var all []Garbage
-			err := slotsBelow(ctx, c.store, j.ID, at.next, deletesOfBatch, func(o objectstore.Info, _ topic.Slot) {
+			free := func(slot topic.Slot) bool { return held.slot(j.ID, slot) == nil }
+			err := slotsBelow(ctx, c.store, j.ID, at.next, deletesOfBatch, free, func(o objectstore.Info, _ topic.Slot) {
 				all = append(all, Garbage{o.Key, o.Size, fmt.Sprintf("below trim %d", at.next)})
 			})
 			if err != nil {
@@ -200,8 +208,8 @@ func (c *Compactor) collectSlots(ctx context.Context, k kept) (deleted int, err 
 	return deleted, nil
 }
 
-// slotsBelow tells fn of the slots of a journal below one of them, at most so many.
-func slotsBelow(ctx context.Context, store objectstore.Store, j topic.JournalID, below topic.Slot, most int, fn func(objectstore.Info, topic.Slot)) error {
+// slotsBelow tells fn of the slots of a journal below one of them for which is holds, at most so many.
+func slotsBelow(ctx context.Context, store objectstore.Store, j topic.JournalID, below topic.Slot, most int, is func(topic.Slot) bool, fn func(objectstore.Info, topic.Slot)) error {
 	n := 0
 	err := store.List(ctx, slotlog.JournalPrefix(j), func(o objectstore.Info) error {
 		_, slot, err := slotlog.ParseJournalKey(o.Key)
@@ -210,6 +218,9 @@ func slotsBelow(ctx context.Context, store objectstore.Store, j topic.JournalID,
 		}
 		if slot >= below || n == most {
 			return errPast
+		}
+		if !is(slot) {
+			return nil
 		}
 		n++
 		fn(o, slot)
@@ -223,7 +234,7 @@ func slotsBelow(ctx context.Context, store objectstore.Store, j topic.JournalID,
 
 // collectObjects deletes compacted objects that nothing names, and appends SWEEP when there are old ones that only it lets
 // go.
-func (c *Compactor) collectObjects(ctx context.Context, k kept) (int, error) {
+func (c *Compactor) collectObjects(ctx context.Context, k kept, held pins) (int, error) {
 	now := time.Now()
 	c.garbage.numbers = append(c.garbage.numbers, seen{k.now.Next() - 1, now})
 	old := topic.Slot(0) // read so long ago that a SWEEP may name it
@@ -253,7 +264,7 @@ func (c *Compactor) collectObjects(ctx context.Context, k kept) (int, error) {
 		if swapped {
 			listed[o] = true
 		}
-		if k.names(o) {
+		if k.names(o) || held.object(o) != nil {
 			return nil
 		}
 		why := "its runs were replaced, dropped or deleted"

@@ -37,12 +37,16 @@ func (c *Compactor) Sweep(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("sweep checkpoints: %w", err)
 	}
+	held, err := c.pinned(ctx, state)
+	if err != nil {
+		return fmt.Errorf("sweep checkpoints: %w", err)
+	}
 	now := time.Now()
 	seen := make(map[string]time.Time)
 	sizes := make(map[string]int64)
 	err = c.store.List(ctx, checkpoint.Prefix, func(o objectstore.Info) error {
 		planned, ok := plannedAt(o.Key)
-		if !ok || planned >= newest.Control || named[o.Key] || len(seen) >= mostGarbage {
+		if !ok || planned >= newest.Control || named[o.Key] || held.key(o.Key) != nil || len(seen) >= mostGarbage {
 			return nil
 		}
 		since, before := c.unnamed[o.Key]

@@ -13,6 +13,7 @@ import (
 
 	"github.com/odradek/odradek/checkpoint"
 	"github.com/odradek/odradek/control"
+	"github.com/odradek/odradek/objectstore"
 	"github.com/odradek/odradek/slotlog"
 	"github.com/odradek/odradek/topic"
 )
@@ -64,7 +65,7 @@ func (c *Compactor) verify(ctx context.Context, info control.CheckpointInfo) err
 	if err != nil {
 		return fmt.Errorf("computed from %d: %w", have.Previous, err)
 	}
-	state, err := c.stateAt(ctx, base, info.Control)
+	state, err := stateAt(ctx, c.store, base, info.Control)
 	if err != nil {
 		return err
 	}
@@ -118,7 +119,7 @@ func (c *Compactor) verifiedAt(ctx context.Context, n topic.Slot) (*checkpoint.H
 const controlReads = 16 // control numbers asked for at once
 
 // stateAt gives the control state after number n, from base and the control log.
-func (c *Compactor) stateAt(ctx context.Context, base *checkpoint.Head, n topic.Slot) (*control.State, error) {
+func stateAt(ctx context.Context, store objectstore.Store, base *checkpoint.Head, n topic.Slot) (*control.State, error) {
 	state := control.New()
 	if base != nil {
 		var err error
@@ -143,7 +144,7 @@ func (c *Compactor) stateAt(ctx context.Context, base *checkpoint.Head, n topic.
 			r, number := make(chan read, 1), ahead
 			running = append(running, r)
 			go func() {
-				payload, err := slotlog.ReadControl(ctx, c.store, number)
+				payload, err := slotlog.ReadControl(ctx, store, number)
 				r <- read{payload, err}
 			}()
 		}

@@ -74,7 +74,7 @@ func snapshotS() Snapshot {
 func forkedF() Forked {
 	return Forked{ClusterID: "c2N4VGZkb1RTMjJGb3Jr", Fork: PinID{0xf0}, Moment: snapshotS().Moment,
 		Ancestors: []Ancestor{{"prod", 400}, {"staging/green", 5001}},
-		Journals:  []Inherited{{journalA, 1, 301}, {journalB, 0, 1 << 40}}}
+		Journals:  []Inherited{{journalA, 1, 301}, {journalB, 0, 1 << 39}, {journalB, 1, 1 << 40}}}
 }
 
 // goldens has one batch for each version of each record type. A file once committed never changes.

@@ -59,11 +59,19 @@ type Ancestor struct {
 	Last  topic.Slot
 }
 
-// Inherited is a journal that a fork has of an ancestor: the slots below End lie there, and no other slot of it ever counts.
+// Inherited is a journal that a fork has of an ancestor: the slots below End lie there, but for those below the End of an
+// older ancestor. A journal that is an ancestor's own inheritance has more than one: its slots lie where it was written, its
+// seal where it was sealed.
 type Inherited struct {
 	Journal topic.JournalID
 	Of      int // place among the ancestors
 	End     topic.Slot
+}
+
+// before says whether b may follow a in the list of a fork's journals.
+func (a Inherited) before(b Inherited) bool {
+	order := compareJournals(a.Journal, b.Journal)
+	return order < 0 || order == 0 && a.Of < b.Of && a.End < b.End
 }
 
 // Forked begins a fork: it is the first record of its own, at the number that follows those it has of its ancestors, and
@@ -75,7 +83,7 @@ type Forked struct {
 	Fork      PinID // of the FORK in the parent
 	Moment    Moment
 	Ancestors []Ancestor  // oldest first; the last one is the parent
-	Journals  []Inherited // all that the state knows, by id
+	Journals  []Inherited // all that the state knows, by id, then by end
 }
 
 func (Forked) Type() Type { return TypeForked }
@@ -120,8 +128,8 @@ func decodeForked(r *reader) Record {
 	}
 	for range r.each(18) {
 		j := Inherited{Journal: r.id(), Of: int(r.uint(math.MaxInt32)), End: r.slot()}
-		if n := len(rec.Journals); n > 0 && compareJournals(rec.Journals[n-1].Journal, j.Journal) >= 0 || j.Of >= len(rec.Ancestors) {
-			r.fail("journal %s of ancestor %d", j.Journal, j.Of)
+		if n := len(rec.Journals); n > 0 && !rec.Journals[n-1].before(j) || j.Of >= len(rec.Ancestors) {
+			r.fail("journal %s of ancestor %d up to %d", j.Journal, j.Of, j.End)
 		}
 		rec.Journals = append(rec.Journals, j)
 	}
@@ -139,10 +147,13 @@ func (r Forked) judge(s *State) string {
 		return "fork without an id of its own"
 	case r.Moment.Number+1 != s.next:
 		return fmt.Sprintf("it stands after %d, own number is %d", r.Moment.Number, s.next)
-	case len(r.Journals) != s.journals.size:
-		return fmt.Sprintf("%d journals are known, record names %d", s.journals.size, len(r.Journals))
 	}
-	for _, j := range r.Journals {
+	named := 0
+	for i, j := range r.Journals {
+		if i+1 < len(r.Journals) && r.Journals[i+1].Journal == j.Journal {
+			continue // the last one says where it ends
+		}
+		named++
 		known, ok := s.journals.get(j.Journal)
 		if !ok {
 			return fmt.Sprintf("no journal %s", j.Journal)
@@ -151,6 +162,9 @@ func (r Forked) judge(s *State) string {
 		if known.Sealed == open || known.Sealed && j.End != known.SealSlot+1 || open && j.End != end {
 			return fmt.Sprintf("journal %s does not end at %d", j.Journal, j.End)
 		}
+	}
+	if named != s.journals.size {
+		return fmt.Sprintf("%d journals are known, record names %d", s.journals.size, named)
 	}
 	return ""
 }

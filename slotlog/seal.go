@@ -131,3 +131,13 @@ func FirstToSeal(ctx context.Context, store objectstore.Store, j topic.JournalID
 	}
 	return low - back, nil
 }
+
+// FirstFree gives the first slot from one on that holds no data: it is free, or a seal. If every slot below from counts, all
+// below the answer do. A journal that is written on may have more by the time it is given.
+func FirstFree(ctx context.Context, store objectstore.Store, j topic.JournalID, from topic.Slot) (topic.Slot, error) {
+	slot, _, err := passData(ctx, store, j, from)
+	if err != nil {
+		return 0, fmt.Errorf("first free slot of journal %s: %w", j, err)
+	}
+	return slot, nil
+}

@@ -22,6 +22,9 @@ func (e *Engine) Start(ctx context.Context) error {
 	if err := e.readControl(ctx); err != nil {
 		return err
 	}
+	if e.State().Ended() {
+		return ErrEnded
+	}
 	if e.State().Next() > 0 {
 		return nil
 	}
@@ -210,16 +213,18 @@ func sealRecord(s *control.State, d ended, to topic.JournalID, h History) contro
 // node id that was asked for.
 func (e *Engine) replaced(ctx context.Context, mine func(topic.JournalID) bool) ([]*control.Journal, error) {
 	var out []*control.Journal
-	for _, j := range e.State().OpenJournals() {
-		if e.cfg.Alone || mine(j.ID) {
+	s := e.State()
+	atOnce := func(j *control.Journal) bool { return e.cfg.Alone || mine(j.ID) || s.Inherits(j) } // no agent of a fork writes an ancestor's
+	for _, j := range s.OpenJournals() {
+		if atOnce(j) {
 			out = append(out, j)
 		}
 	}
 	if e.cfg.NodeID == 0 {
 		return out, nil
 	}
-	j, ok := e.State().OpenJournalOf(e.cfg.NodeID)
-	if !ok || e.cfg.Alone || mine(j.ID) {
+	j, ok := s.OpenJournalOf(e.cfg.NodeID)
+	if !ok || atOnce(j) {
 		return out, nil
 	}
 	slog.InfoContext(ctx, "another journal has this node id, watching its heartbeat", "journal", j.ID.String(), "lease", e.cfg.Lease)

@@ -97,6 +97,9 @@ func (e *Engine) readControl(ctx context.Context) error {
 
 // readControlFrom tries checkpoints, the likeliest first.
 func (e *Engine) readControlFrom(ctx context.Context, names []checkpoint.Name) error {
+	if base := e.cfg.Base; !base.ID.IsZero() { // an ancestor's: it is not listed
+		names = append(names, checkpoint.Name{Control: base.Control, ID: base.ID})
+	}
 	tried := make(map[control.CheckpointID]bool)
 	for len(names) > 0 {
 		next := names[0]
@@ -143,9 +146,10 @@ func (e *Engine) begin(s *control.State) {
 }
 
 // sameCluster says whether control/0 is there, which no checkpoint stands for, and names the cluster of the control state
-// (S5).
+// (S5). A fork's stands at the number at which it was born.
 func (e *Engine) sameCluster(ctx context.Context) (bool, error) {
-	payload, err := slotlog.ReadControl(ctx, e.store, 0)
+	born, id := e.State().Born()
+	payload, err := slotlog.ReadControl(ctx, e.store, born)
 	if errors.Is(err, slotlog.ErrHole) {
 		return false, nil
 	}
@@ -154,7 +158,13 @@ func (e *Engine) sameCluster(ctx context.Context) (bool, error) {
 	}
 	records, err := control.Decode(payload)
 	if err != nil {
-		return false, fmt.Errorf("control 0: %w", err)
+		return false, fmt.Errorf("control %d: %w", born, err)
+	}
+	if forked, ok := records[0].(control.Forked); ok && born > 0 {
+		if forked.ClusterID != e.State().ClusterID() || forked.Fork != id {
+			return false, fmt.Errorf("%w: control/0 is of fork %s, cluster %s, its checkpoints are of fork %s, cluster %s", ErrForeign, forked.Fork, forked.ClusterID, id, e.State().ClusterID())
+		}
+		return true, nil
 	}
 	s, _, err := control.New().Apply(0, records)
 	if err != nil {

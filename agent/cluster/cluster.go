@@ -53,14 +53,15 @@ type Config struct {
 	NodeID    int32              // 0: given by the control log
 	Endpoints []control.Endpoint // where clients reach it
 	Zone      string
-	Weight    int                  // share of partitions in proportion to others'
-	Window    int                  // K
-	Build     string               // for people
-	Alone     bool                 // no other agent can be there: every open journal is a predecessor
-	Lease     time.Duration        // of heartbeats (F1); 0: 5 s
-	Stuck     func() time.Duration // for how long nothing of this agent's journal landed that is in flight; nil: never
-	Unfit     func()               // told of each checkpoint that could not be used; may be nil
-	Events    Events               // told of what happens; any of it may be nil
+	Weight    int                    // share of partitions in proportion to others'
+	Window    int                    // K
+	Build     string                 // for people
+	Alone     bool                   // no other agent can be there: every open journal is a predecessor
+	Lease     time.Duration          // of heartbeats (F1); 0: 5 s
+	Stuck     func() time.Duration   // for how long nothing of this agent's journal landed that is in flight; nil: never
+	Base      control.BaseCheckpoint // of a fork: where its log may be read from as long as it has no checkpoint of its own
+	Unfit     func()                 // told of each checkpoint that could not be used; may be nil
+	Events    Events                 // told of what happens; any of it may be nil
 }
 
 // Events are told of what an operator wants to count. None may block.

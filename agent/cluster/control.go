@@ -304,6 +304,9 @@ func (e *Engine) over() error {
 	if ago := e.reached.Load().ago(); ago > giveUpAfter && !e.cfg.Alone {
 		return fmt.Errorf("the end of the control log was read %v ago, journal %s is given up: %w", ago.Round(time.Second), e.journal, slotlog.ErrFenced)
 	}
+	if e.State().Ended() {
+		return ErrEnded
+	}
 	mine, ok := e.State().Journal(e.journal)
 	if !ok || !mine.Sealed || e.leaving.Load() {
 		return nil
