@@ -90,6 +90,7 @@ func newRoot(w world) *cobra.Command {
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(agentCommand(w), topicCommand(w), produceCommand(w), consumeCommand(w), groupCommand(w),
 		clusterCommand(w), doctorCommand(w), debugCommand(w), compactCommand(w), verifyCommand(w), gcCommand(w), eraseCommand(w), inspectCommand(w), docsCommand(), versionCommand())
+	root.AddCommand(snapshotCommand(w), forkCommand(w))
 	return root
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/odradek/odradek/agent/settings"
 	"github.com/odradek/odradek/metadata"
 	"github.com/odradek/odradek/metadata/redis"
+	"github.com/odradek/odradek/objectstore/bucket"
 )
 
 // reached opens the Redis that a command was told of, and names it for people. Without one the store is nil. A Redis
@@ -35,14 +36,39 @@ func redisFlags(cmd *cobra.Command, w world) reached {
 		if err != nil || s.Stores.Redis == settings.RedisEmbedded {
 			return nil, "", err
 		}
+		name, err := indexName(ctx, given, w, s.Cluster)
+		if err != nil {
+			return nil, "", err
+		}
 		store, err := redis.Open(ctx, redis.Config{
-			URL: s.Stores.Redis, Password: s.Stores.RedisPassword.Reveal(), Cluster: s.Cluster, Log: slog.New(slog.DiscardHandler),
+			URL: s.Stores.Redis, Password: s.Stores.RedisPassword.Reveal(), Cluster: name, Log: slog.New(slog.DiscardHandler),
 		})
 		if err != nil {
 			return nil, "", fmt.Errorf("redis %s: %w", s.Stores.Redis, oneLine(err))
 		}
 		return store, s.Stores.Redis, nil
 	}
+}
+
+// indexName is the name of the cluster's index in Redis: a fork has one of its own, by what its bucket says.
+func indexName(ctx context.Context, given *pflag.FlagSet, w world, cluster string) (string, error) {
+	flag := given.Lookup("bucket")
+	if flag == nil {
+		return cluster, nil
+	}
+	at, err := bucketURL(flag.Value.String(), w)
+	if err != nil {
+		return "", err
+	}
+	store, _, err := bucket.OpenToRead(ctx, at)
+	if err != nil {
+		return "", err
+	}
+	heir, err := inherit(ctx, at, store)
+	if err != nil {
+		return "", err
+	}
+	return heir.IndexName(cluster), nil
 }
 
 // redisAt gives the settings of an agent with these flags and this environment, as far as they are about Redis.

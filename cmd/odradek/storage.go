@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -10,9 +11,12 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/odradek/odradek/agent/cluster"
 	"github.com/odradek/odradek/agent/settings"
+	"github.com/odradek/odradek/control"
 	"github.com/odradek/odradek/objectstore"
 	"github.com/odradek/odradek/objectstore/bucket"
+	"github.com/odradek/odradek/slotlog"
 )
 
 // opened opens the bucket that a storage command was told of, to read only, and describes it for people.
@@ -31,7 +35,39 @@ func bucketFlag(cmd *cobra.Command, w world) opened {
 		if err != nil {
 			return nil, "", err
 		}
-		return store, d.Text, nil
+		heir, err := inherit(ctx, at, store)
+		if err != nil {
+			return nil, "", err
+		}
+		return heir, d.Text, nil
+	}
+}
+
+// inherit gives the store of a cluster that may be a fork. A control/0 that is no fork's, whatever else it is, is for the
+// command to find.
+func inherit(ctx context.Context, url string, store objectstore.Store) (*cluster.Heir, error) {
+	heir := cluster.NewHeir(store, places(url, bucket.OpenToRead))
+	err := heir.Learn(ctx)
+	for _, found := range []error{cluster.ErrEnded, control.ErrCorrupt, control.ErrUnknownRecord, slotlog.ErrCorrupt} {
+		if errors.Is(err, found) {
+			err = nil
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read control/0: %w", oneLine(err))
+	}
+	return heir, nil
+}
+
+// places opens other places of the bucket of a URL.
+func places(url string, open func(context.Context, string) (objectstore.Store, bucket.Description, error)) cluster.OpenPlace {
+	return func(ctx context.Context, place string) (objectstore.Store, error) {
+		at, err := bucket.At(url, place)
+		if err != nil {
+			return nil, err
+		}
+		store, _, err := open(ctx, at)
+		return store, err
 	}
 }
 
