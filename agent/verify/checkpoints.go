@@ -192,9 +192,12 @@ func (w *walk) endCheckpoints(ctx context.Context) error {
 		w.listed.parts[name.Key()] = size
 	}
 	for _, key := range slices.Sorted(maps.Keys(w.listed.parts)) {
-		if named[key] {
+		switch {
+		case named[key]:
 			w.account(ClassCheckpoints, w.listed.parts[key])
-		} else {
+		case w.pinnedKeys[key]:
+			w.account(ClassPinned, w.listed.parts[key])
+		default:
 			w.discard(key, w.listed.parts[key], "of no checkpoint that is kept: an older one, or one made in vain")
 		}
 	}

@@ -113,6 +113,8 @@ func (w *walk) accountCompacted(o topic.Object, size int64) {
 	switch {
 	case current:
 		w.account(ClassCompacted, size)
+	case w.pinnedObject(o):
+		w.account(ClassPinned, size)
 	case was:
 		w.account(ClassGrace, size)
 	case o.Planned < w.state.Swept():

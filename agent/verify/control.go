@@ -112,6 +112,7 @@ func (w *walk) readControl(ctx context.Context) error {
 			}
 			if !n.Outcomes[i].Void {
 				w.takePolicy(r)
+				w.takePins(n, r)
 			}
 			w.knownJournals(n, i)
 		}

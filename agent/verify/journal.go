@@ -151,6 +151,8 @@ func (w *walk) behindEnd(j *journal) {
 	before := w.report.Totals.Garbage
 	for s, size := range l.each(0) {
 		switch {
+		case s < j.Trim && w.pinnedSlot(j.ID, s):
+			w.account(ClassPinned, size)
 		case s < j.Trim:
 			w.account(ClassGrace, size)
 		case s <= end:

@@ -142,17 +142,18 @@ type CompactedReport struct {
 // Classes of objects.
 const (
 	ClassControl     = "control log"
-	ClassSlots       = "slots"       // from TRIM on, seals too
-	ClassCompacted   = "compacted"   // with current runs
-	ClassCheckpoints = "checkpoints" // of those that are kept
-	ClassGrace       = "in grace"    // not needed any more, not deleted yet: slots below TRIM, compacted objects whose runs were replaced
-	ClassOrphans     = "orphans"     // no one names them, as Garbage says
+	ClassSlots       = "slots"                        // from TRIM on, seals too
+	ClassCompacted   = "compacted"                    // with current runs
+	ClassCheckpoints = "checkpoints"                  // of those that are kept
+	ClassPinned      = "kept for snapshots and forks" // what the cluster itself does not need any more
+	ClassGrace       = "in grace"                     // not needed any more, not deleted yet: slots below TRIM, compacted objects whose runs were replaced
+	ClassOrphans     = "orphans"                      // no one names them, as Garbage says
 	ClassLedgers     = "ledgers"
 	ClassOther       = "other" // not of a cluster
 	classAll         = "all"
 )
 
-var classes = []string{ClassControl, ClassSlots, ClassCompacted, ClassCheckpoints, ClassGrace, ClassOrphans, ClassLedgers, ClassOther}
+var classes = []string{ClassControl, ClassSlots, ClassCompacted, ClassCheckpoints, ClassPinned, ClassGrace, ClassOrphans, ClassLedgers, ClassOther}
 
 // Account is how much the bucket listed of one class of objects.
 type Account struct {

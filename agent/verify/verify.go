@@ -54,6 +54,10 @@ type walk struct {
 	checks   []*checkpointCheck
 	stands   map[topic.Partition]checkpoint.Partition // in the newest verified checkpoint that can be read
 
+	moments    map[control.PinID]*control.State // of the snapshots and forks there are
+	pins       []pinned
+	pinnedKeys map[string]bool // objects of checkpoints that are kept for them
+
 	compaction compactionWalk
 	accounts   map[string]*Account
 }
@@ -75,7 +79,7 @@ func Run(ctx context.Context, store objectstore.Store, opt Options) (Report, err
 		compaction: compactionWalk{
 			swapped: make(map[topic.Object]struct{}), byKey: make(map[topic.ID]struct{}), replaced: make(map[topic.Partition][]replaced),
 		},
-		accounts: make(map[string]*Account),
+		accounts: make(map[string]*Account), moments: make(map[control.PinID]*control.State), pinnedKeys: make(map[string]bool),
 	}
 	if err := w.run(ctx); err != nil {
 		return Report{}, err
@@ -97,6 +101,7 @@ func (w *walk) run(ctx context.Context) error {
 	}
 	w.checkIdentity()
 	w.beginCheckpoints()
+	w.beginPins()
 	for _, j := range inOrder(w.state) {
 		if err := w.walkJournal(ctx, j); err != nil {
 			return fmt.Errorf("journal %s: %w", j.ID, err)
@@ -108,6 +113,9 @@ func (w *walk) run(ctx context.Context) error {
 	w.checkMoves()
 	if err := w.walkCompacted(ctx); err != nil {
 		return fmt.Errorf("compacted objects: %w", err)
+	}
+	if err := w.walkPins(ctx); err != nil {
+		return fmt.Errorf("snapshots and forks: %w", err)
 	}
 	if err := w.endCheckpoints(ctx); err != nil {
 		return fmt.Errorf("checkpoints: %w", err)
