@@ -136,7 +136,7 @@ type lone struct {
 func (a *agent) newLone(ctx context.Context, share loneShares) (*lone, error) {
 	set := a.settings
 	c := &lone{agent: a, ends: make(map[topic.JournalID]topic.Slot)}
-	c.Engine = cluster.New(cluster.Config{Build: Build, Lease: set.Lease}, a.store.For(objectstore.ReasonControl), a.meta)
+	c.Engine = cluster.New(cluster.Config{Build: Build, Lease: set.Lease, Base: a.heir.Base()}, a.store.For(objectstore.ReasonControl), a.meta)
 	if err := c.Start(ctx); err != nil {
 		c.Stop()
 		return nil, fmt.Errorf("read the control log: %w", err)
@@ -159,6 +159,7 @@ func (a *agent) newLone(ctx context.Context, share loneShares) (*lone, error) {
 		return topic.Values{Topic: t.Config, Cluster: topic.Cluster{config, set.Kafka}}
 	}
 	cfg.Keys.Now = func(ctx context.Context) (time.Time, error) { return retention.Time(ctx, a.clocks(c.peers != nil)) }
+	cfg.Forks = forks{a.openPlace}
 	c.compactor = compaction.New(c, a.store.For(objectstore.ReasonCompaction), cfg)
 	registerCheckpoints(a.registry, c.standing, c.compactor.Stats)
 	return c, nil

@@ -38,8 +38,7 @@ func FindGarbage(ctx context.Context, store objectstore.Store, s *control.State,
 		if j.Trim == 0 {
 			continue
 		}
-		every := func(topic.Slot) bool { return true }
-		err := slotsBelow(ctx, store, j.ID, j.Trim, most, every, func(o objectstore.Info, slot topic.Slot) {
+		err := slotsBelow(ctx, store, j.ID, j.Trim, most, func(o objectstore.Info, slot topic.Slot) {
 			if pin := held.slot(j.ID, slot); pin != nil {
 				tell(Garbage{o.Key, o.Size, "kept for " + pinName(pin)}, true)
 			} else if slot < known {

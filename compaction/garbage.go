@@ -188,7 +188,7 @@ func (c *Compactor) collectSlots(ctx context.Context, k kept, held pins) (delete
 		for {
 			var all []Garbage
 			free := func(slot topic.Slot) bool { return held.slot(j.ID, slot) == nil }
-			err := slotsBelow(ctx, c.store, j.ID, at.next, deletesOfBatch, free, func(o objectstore.Info, _ topic.Slot) {
+			err := someSlotsBelow(ctx, c.store, j.ID, at.next, deletesOfBatch, free, func(o objectstore.Info, _ topic.Slot) {
 				all = append(all, Garbage{o.Key, o.Size, fmt.Sprintf("below trim %d", at.next)})
 			})
 			if err != nil {
@@ -208,8 +208,13 @@ func (c *Compactor) collectSlots(ctx context.Context, k kept, held pins) (delete
 	return deleted, nil
 }
 
-// slotsBelow tells fn of the slots of a journal below one of them for which is holds, at most so many.
-func slotsBelow(ctx context.Context, store objectstore.Store, j topic.JournalID, below topic.Slot, most int, is func(topic.Slot) bool, fn func(objectstore.Info, topic.Slot)) error {
+// slotsBelow tells fn of the slots of a journal below one of them, at most so many.
+func slotsBelow(ctx context.Context, store objectstore.Store, j topic.JournalID, below topic.Slot, most int, fn func(objectstore.Info, topic.Slot)) error {
+	return someSlotsBelow(ctx, store, j, below, most, func(topic.Slot) bool { return true }, fn)
+}
+
+// someSlotsBelow is slotsBelow for the slots that is holds for.
+func someSlotsBelow(ctx context.Context, store objectstore.Store, j topic.JournalID, below topic.Slot, most int, is func(topic.Slot) bool, fn func(objectstore.Info, topic.Slot)) error {
 	n := 0
 	err := store.List(ctx, slotlog.JournalPrefix(j), func(o objectstore.Info) error {
 		_, slot, err := slotlog.ParseJournalKey(o.Key)

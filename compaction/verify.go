@@ -9,8 +9,6 @@ import (
 	"math"
 	"time"
 
-	"github.com/odradek/odradek/objectstore"
-
 	"github.com/odradek/odradek/checkpoint"
 	"github.com/odradek/odradek/control"
 	"github.com/odradek/odradek/objectstore"

@@ -91,8 +91,11 @@ func readBirth(ctx context.Context, store objectstore.Store) (forked *control.Fo
 	return nil, true, nil
 }
 
-// Forked gives the record that the cluster began with as a fork.
+// Forked gives the record that the cluster began with as a fork. A nil Heir is that of a cluster that is none.
 func (h *Heir) Forked() (control.Forked, bool) {
+	if h == nil {
+		return control.Forked{}, false
+	}
 	if line := h.line.Load(); line != nil {
 		return line.forked, true
 	}
