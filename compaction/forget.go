@@ -30,17 +30,17 @@ type forgetting struct {
 // needs them has been gone for the time of grace, and they are old by a time on which two clocks agree. Whoever slept
 // for so long looks, before it believes that the control log ends, whether the number before is there still
 // (agent/cluster): so they go in order, and number 0 never does (S5).
-func (c *Compactor) forget(ctx context.Context, k kept) (int, error) {
+func (c *Compactor) forget(ctx context.Context, k kept, held pins) (int, error) {
 	at, err := c.cfg.Keys.Now(ctx)
 	if err != nil {
 		slog.DebugContext(ctx, "no seal and no control number goes until clocks agree", "error", err)
 		return 0, nil
 	}
-	deleted, err := c.forgetControl(ctx, k, at)
+	deleted, err := c.forgetControl(ctx, k, held, at)
 	if err != nil {
 		return deleted, fmt.Errorf("forget control numbers: %w", err)
 	}
-	seals, err := c.forgetSeals(ctx, k, at)
+	seals, err := c.forgetSeals(ctx, k, held, at)
 	if err != nil {
 		err = fmt.Errorf("forget seals: %w", err)
 	}
@@ -80,10 +80,13 @@ func forEra(all []control.CheckpointInfo, i int) bool {
 	return newer >= 2
 }
 
-func (c *Compactor) forgetControl(ctx context.Context, k kept, at time.Time) (int, error) {
+func (c *Compactor) forgetControl(ctx context.Context, k kept, held pins, at time.Time) (int, error) {
 	limit, err := unneeded(ctx, c.store, k)
 	if err != nil {
 		return 0, err
+	}
+	for _, h := range held { // whoever begins at its moment reads on from its checkpoint
+		limit = min(limit, h.pin.Moment.Base.Control)
 	}
 	f, now := &c.garbage.control, time.Now()
 	switch {
@@ -136,10 +139,10 @@ func oldControl(ctx context.Context, store objectstore.Store, below topic.Slot, 
 
 // forgetSeals deletes what lies behind the seals of journals, which never counted (I2), and the seals themselves of those
 // of which no slot is needed any more.
-func (c *Compactor) forgetSeals(ctx context.Context, k kept, at time.Time) (deleted int, err error) {
+func (c *Compactor) forgetSeals(ctx context.Context, k kept, held pins, at time.Time) (deleted int, err error) {
 	now := time.Now()
 	for j := range k.now.Journals() {
-		if !j.Sealed {
+		if !j.Sealed || k.now.Inherits(j) || held.slot(j.ID, j.SealSlot) != nil { // an ancestor's stay as they are (G8)
 			continue
 		}
 		seen := c.garbage.cleared[j.ID]

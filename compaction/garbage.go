@@ -155,7 +155,7 @@ func (c *Compactor) Collect(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("collect compacted objects: %w", err)
 	}
-	old, err := c.forget(ctx, k)
+	old, err := c.forget(ctx, k, held)
 	if err != nil {
 		return err
 	}
