@@ -98,8 +98,10 @@ func TestEffects_OfNumbersThatAreGone(t *testing.T) {
 // O3: who slept until the number that it would read next was deleted neither takes it for the end nor decides it again.
 func TestCatchUp_WhoSleptThroughADeletionIsOver(t *testing.T) {
 	for name, wake := range map[string]func(t *testing.T, o *owner) error{
-		"follows":  func(t *testing.T, o *owner) error { return o.Follow(t.Context()) },
-		"proposes": func(t *testing.T, o *owner) error { return o.AlterCluster(t.Context(), topic.Config{"num.partitions": "7"}, nil) },
+		"follows": func(t *testing.T, o *owner) error { return o.Follow(t.Context()) },
+		"proposes": func(t *testing.T, o *owner) error {
+			return o.AlterCluster(t.Context(), topic.Config{"num.partitions": "7"}, nil)
+		},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			store, meta := memory.New(), embedded.Open()

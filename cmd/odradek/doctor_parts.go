@@ -311,14 +311,14 @@ func (d *diagnosis) disk(s settings.Settings) {
 	var fs syscall.Statfs_t
 	err = syscall.Statfs(s.DataDir, &fs)
 	switch {
-	case err == nil && int64(fs.Type) == tmpfs:
+	case err == nil && int64(fs.Type) == tmpfs: //nolint:unconvert // its type differs among systems
 		d.bad(part, "give the WAL a disk that outlives a restart (--data-dir)", "%s is memory: acks=1 is lost when the machine restarts", s.DataDir)
 	case took > slowSync:
 		d.warn(part, "give the WAL a local SSD or an EBS volume (--data-dir)", "an fsync takes %s: acks=1 waits for one", round(took))
 	default:
 		d.ok(part, "%s: an fsync takes %s", s.DataDir, round(took))
 	}
-	if free := int64(fs.Bavail) * int64(fs.Bsize); err == nil && free < int64(s.WALSize) {
+	if free := int64(fs.Bavail) * int64(fs.Bsize); err == nil && free < int64(s.WALSize) { //nolint:unconvert // likewise
 		d.warn(part, "make room, or lower --wal-size", "%s are free, and the WAL may grow to %s: acks=1 outlasts a shorter outage", size(free), s.WALSize)
 	}
 }

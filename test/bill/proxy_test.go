@@ -109,19 +109,19 @@ func kindOf(r *http.Request) objectstore.Kind {
 		return strings.HasPrefix(q, name) || strings.Contains(q, "&"+name)
 	}
 	switch {
-	case r.Method == "PUT" && has("partNumber="):
+	case r.Method == http.MethodPut && has("partNumber="):
 		return objectstore.KindPart
-	case r.Method == "PUT":
+	case r.Method == http.MethodPut:
 		return objectstore.KindCreate
-	case r.Method == "POST" && has("uploads"):
+	case r.Method == http.MethodPost && has("uploads"):
 		return objectstore.KindUpload
-	case r.Method == "POST":
+	case r.Method == http.MethodPost:
 		return objectstore.KindComplete
-	case r.Method == "DELETE" && has("uploadId="):
+	case r.Method == http.MethodDelete && has("uploadId="):
 		return objectstore.KindAbort
-	case r.Method == "DELETE":
+	case r.Method == http.MethodDelete:
 		return objectstore.KindDelete
-	case r.Method == "HEAD":
+	case r.Method == http.MethodHead:
 		return objectstore.KindHead
 	case has("list-type=") || has("uploads"):
 		return objectstore.KindList
