@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -128,15 +129,22 @@ func TestForget_AHeadThatIsThereHoldsItsNumbers(t *testing.T) {
 // broken fails the n-th delete.
 type broken struct {
 	objectstore.Store
+	mu      sync.Mutex // guards all below
 	left    int
 	deleted []string
 }
 
 func (b *broken) Delete(ctx context.Context, key string) error {
-	if b.left--; b.left == 0 {
+	b.mu.Lock()
+	b.left--
+	breaks := b.left == 0
+	if !breaks {
+		b.deleted = append(b.deleted, key)
+	}
+	b.mu.Unlock()
+	if breaks {
 		return fmt.Errorf("delete %s: broken", key)
 	}
-	b.deleted = append(b.deleted, key)
 	return b.Store.Delete(ctx, key)
 }
 
