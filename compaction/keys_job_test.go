@@ -204,7 +204,7 @@ func TestKeys_SupersededRecordsGo(t *testing.T) {
 // A map with room for few keys takes many rounds, objects with room for little many stretches. Whenever a compactor ends, what
 // it left is right, and another goes on.
 func TestKeys_RoundsAndStretches(t *testing.T) {
-	for seed := range uint64(6) {
+	for seed := range uint64(4) {
 		synctest.Test(t, func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(seed, 1))
 			w := newKeyed(t)
