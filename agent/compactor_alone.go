@@ -51,6 +51,7 @@ func RunCompactor(ctx context.Context, s settings.Settings, once bool, out io.Wr
 	a := &agent{settings: s, banner: out, registry: prometheus.NewRegistry()}
 	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	a.metrics = &metrics{process: a.registry}
+	a.metrics.ofRedis(a.registry)
 	a.registry.MustRegister(readyGauge(a))
 	a.settings.Roles = []string{settings.RoleCompactor} // what its metrics say it is
 	a.current.set("starting")

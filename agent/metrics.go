@@ -98,13 +98,9 @@ func newMetrics(r prometheus.Registerer, a *agent) *metrics {
 			"repeats and hedges included; count, from frozen until it counted, which is put and the wait for the slots below.",
 	}, []string{"stage"})
 	m.stageQueue, m.stagePut, m.stageCount = slot.WithLabelValues("queue"), slot.WithLabelValues("put"), slot.WithLabelValues("count")
-	m.redisSeconds = prometheus.NewHistogram(prometheus.HistogramOpts{
-		Namespace: "odradek", Name: "redis_request_seconds", Help: "Round trips to Redis, a pipeline being one.",
-		Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, 1, 3},
-	})
-	m.redisAway = counter("redis_unanswered_total", "Round trips to Redis that it did not answer.")
+	m.ofRedis(r)
 	m.topics = newTopicBytes(r)
-	r.MustRegister(m.walClosed, m.owned, slot, m.redisSeconds)
+	r.MustRegister(m.walClosed, m.owned, slot)
 	r.MustRegister(readyGauge(a))
 	return m
 }
@@ -124,11 +120,20 @@ func readyGauge(a *agent) prometheus.Collector {
 // stageBuckets are bounds of the stages of a slot.
 var stageBuckets = []float64{.001, .0025, .005, .01, .025, .05, .1, .15, .25, .5, 1, 2.5, 5, 15, 60}
 
-// askedRedis counts a round trip; a compactor alone has no metrics of Redis.
+// ofRedis begins the metrics of Redis, which a compactor alone has too.
+func (m *metrics) ofRedis(r prometheus.Registerer) {
+	m.redisSeconds = prometheus.NewHistogram(prometheus.HistogramOpts{
+		Namespace: "odradek", Name: "redis_request_seconds", Help: "Round trips to Redis, a pipeline being one.",
+		Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, 1, 3},
+	})
+	m.redisAway = prometheus.NewCounter(prometheus.CounterOpts{
+		Namespace: "odradek", Name: "redis_unanswered_total", Help: "Round trips to Redis that it did not answer.",
+	})
+	r.MustRegister(m.redisSeconds, m.redisAway)
+}
+
+// askedRedis counts a round trip.
 func (m *metrics) askedRedis(took time.Duration, answered bool) {
-	if m == nil {
-		return
-	}
 	m.redisSeconds.Observe(took.Seconds())
 	if !answered {
 		m.redisAway.Inc()
