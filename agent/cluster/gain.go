@@ -154,6 +154,18 @@ func (e *Engine) behind(a control.Assignment, since topic.Slot) []topic.JournalI
 	return list
 }
 
+// followedJournals lists the journals that are followed.
+func (e *Engine) followedJournals() []topic.JournalID {
+	e.mirror.mu.Lock()
+	defer e.mirror.mu.Unlock()
+	list := e.follow()
+	ids := make([]topic.JournalID, len(list))
+	for i, f := range list {
+		ids[i] = f.id
+	}
+	return ids
+}
+
 // readWhole says whether the index in memory has all of a journal that counted in the control state that since numbers.
 func (e *Engine) readWhole(id topic.JournalID, since topic.Slot) bool {
 	if id == e.journal {

@@ -121,18 +121,6 @@ func (e *Engine) following(id topic.JournalID) *followed {
 	return e.mirror.journals[id]
 }
 
-// followedJournals lists the journals that are followed.
-func (e *Engine) followedJournals() []topic.JournalID {
-	e.mirror.mu.Lock()
-	defer e.mirror.mu.Unlock()
-	list := e.follow()
-	ids := make([]topic.JournalID, len(list))
-	for i, f := range list {
-		ids[i] = f.id
-	}
-	return ids
-}
-
 func (m *mirror) next(f *followed) topic.Slot {
 	m.mu.Lock()
 	defer m.mu.Unlock()
