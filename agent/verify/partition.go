@@ -115,19 +115,45 @@ func (w *walk) takeFooter(ctx context.Context, j *journal, key string, r slotRea
 		}
 	}
 	for _, l := range r.footer.LogStarts {
-		if s := w.parts[l.Partition]; s != nil {
-			if l.Start > max(s.end, s.compacted) && !w.trims(s) {
-				w.find(key, "%s: log start %d behind the end %d", s.name, l.Start, s.end)
-			}
-			if l.Start > s.start {
-				s.start, s.startKey = l.Start, key
-			}
+		if err := w.takeLogStart(ctx, key, l); err != nil {
+			return err
 		}
 	}
 	for _, e := range r.footer.Releases {
 		w.takeRelease(key, j, r.footer.Slot, e)
 	}
 	return nil
+}
+
+// takeLogStart checks that a log start lies within what there was, and takes it. The journal of the epochs before may not
+// have been walked yet: the control log says where they ended.
+func (w *walk) takeLogStart(ctx context.Context, key string, l segment.LogStart) error {
+	s := w.parts[l.Partition]
+	if s == nil {
+		return nil
+	}
+	for l.Start > max(s.end, s.compacted, w.lastBase(l.Partition)) && !w.trims(s) {
+		more, err := w.catchUp(ctx)
+		if err != nil {
+			return err
+		}
+		if !more {
+			w.find(key, "%s: log start %d behind the end %d", s.name, l.Start, s.end)
+			break
+		}
+	}
+	if l.Start > s.start {
+		s.start, s.startKey = l.Start, key
+	}
+	return nil
+}
+
+// lastBase is where the newest epoch of a partition began, as far as the control log is read.
+func (w *walk) lastBase(p topic.Partition) topic.Offset {
+	if of := w.now.Assignments(p); len(of) > 0 {
+		return of[len(of)-1].Base
+	}
+	return 0
 }
 
 // takeExtent checks an extent against its assignment and against the end before it (I3), and adds it. It gives no run if
