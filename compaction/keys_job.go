@@ -182,16 +182,22 @@ type keyWork struct {
 	stretch int         // the next one to be written
 }
 
+// largeMap is a map whose memory counts, against what a collection costs.
+const largeMap = 16 << 20
+
 // beginKeys takes up a job.
 func (c *Compactor) beginKeys(ctx context.Context, owner topic.JournalID, job keyJob, now int64) (*keyWork, error) {
 	lasts, err := c.lastsOf(ctx, job)
 	if err != nil {
 		return nil, err
 	}
-	runtime.GC() // the map of the job before is as large as the one that comes
+	room := job.mapBytes(c.cfg.Keys.MapBytes)
+	if room >= largeMap {
+		runtime.GC() // the map of the job before may be as large as the one that comes
+	}
 	return &keyWork{
 		owner: owner, job: job, now: now, lasts: lasts, objects: c.readersOf(job.runs(), c.cfg.Merge.InputBytes/keyReads),
-		keys: NewOffsetMap(job.mapBytes(c.cfg.Keys.MapBytes)), rounds: make([]*keyRound, len(job.parts)),
+		keys: NewOffsetMap(room), rounds: make([]*keyRound, len(job.parts)),
 	}, nil
 }
 
