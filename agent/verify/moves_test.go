@@ -47,3 +47,23 @@ func TestMoves_OfAnEmptyPartitionAndAgain(t *testing.T) {
 		t.Errorf("void %v, partitions %+v", r.Control.Void, r.Topics[0].Partitions)
 	}
 }
+
+// A journal that was opened first is read first: where it says a log start, the records below lie in one that comes later.
+func TestMoves_ALogStartOfRecordsInAnotherJournal(t *testing.T) {
+	f := newForge(t)
+	f.begin()
+	f.control(open(second, 2))
+	f.slotWith(first, 0, segment.Footer{Releases: []segment.Release{{Partition: o1}}})
+	f.control(control.Assign{Partition: o1, ToJournal: second})
+	f.slot(second, 0, runOf(o1, 1, batch(0, 5, 1, nil)))
+	f.seal(second, 1)
+	f.holds(control.JournalSealed{Journal: second, SealSlot: 1,
+		Parts: []control.Reassigned{{Partition: o1, OldEpoch: 1, ToJournal: first, Base: 5}}})
+	f.slotWith(first, 1, segment.Footer{LogStarts: []segment.LogStart{{Partition: o1, Start: 5}}})
+	f.clean()
+	if p := f.verify(Options{}).Topics[0].Partitions[1]; p.Start != 5 || p.End != 5 {
+		t.Errorf("partition %+v", p)
+	}
+	f.slotWith(first, 2, segment.Footer{LogStarts: []segment.LogStart{{Partition: o1, Start: 6}}})
+	wantFinding(t, f.verify(Options{}), key(first, 2), "log start 6 behind the end")
+}

@@ -128,9 +128,9 @@ func (w *walk) takeFooter(ctx context.Context, j *journal, key string, r slotRea
 // takeLogStart checks that a log start lies within what there was, and takes it. The journal of the epochs before may not
 // have been walked yet: the control log says where they ended.
 func (w *walk) takeLogStart(ctx context.Context, key string, l segment.LogStart) error {
-	s := w.parts[l.Partition]
+	s, _, _ := w.look(l.Partition, 0)
 	if s == nil {
-		return nil
+		return nil // deleted
 	}
 	for l.Start > max(s.end, s.compacted, w.lastBase(l.Partition)) && !w.trims(s) {
 		more, err := w.catchUp(ctx)
