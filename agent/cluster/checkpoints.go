@@ -245,8 +245,8 @@ func (e *Engine) restore(ctx context.Context, s *control.State, c control.Checkp
 	}
 	for p, start := range starts {
 		end := f.history.Ends[p]
-		if _, have := log.Bounds(p); have < start {
-			if err := log.Restore(p, start, nil); err != nil { // all of it was deleted
+		if have, _ := log.Bounds(p); have < start {
+			if err := log.Restore(p, start, nil); err != nil { // no row: all of it was deleted, or lies in runs
 				return nil, nil, fmt.Errorf("checkpoint at %d: %w: %w", c.Control, err, ErrContradiction)
 			}
 		}

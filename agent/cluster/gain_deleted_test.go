@@ -8,6 +8,7 @@ import (
 	"github.com/odradek/odradek/control"
 	"github.com/odradek/odradek/metadata/embedded"
 	"github.com/odradek/odradek/objectstore/memory"
+	"github.com/odradek/odradek/recordbatch"
 	"github.com/odradek/odradek/segment"
 	"github.com/odradek/odradek/topic"
 )
@@ -249,4 +250,29 @@ func mustOwner(t *testing.T, o *owner, p topic.Partition) control.Assignment {
 		t.Fatalf("%s is nobody's", p)
 	}
 	return a
+}
+
+// A checkpoint has no row of a partition all of whose records lie in compacted objects and that no producer numbers: where
+// it begins is known from the checkpoint all the same.
+func TestBoot_LogStartWithinCompactedObjects(t *testing.T) {
+	store, meta := memory.New(), embedded.Open()
+	a := boot(t, store, meta)
+	p := a.topicAt(t, "orders", 1)[0]
+	for base := range topic.Offset(3) {
+		a.count(t, store, segment.Footer{}, []segment.Run{{Partition: p, Base: base, Next: base + 1, Batches: [][]byte{
+			recordbatch.Build(recordbatch.Draft{Base: base, Records: []recordbatch.Record{{Timestamp: 1}}}),
+		}}})
+	}
+	a.next[p] = 3
+	a.checkpoint(t, store, map[topic.JournalID]topic.Slot{a.Journal(): a.slot})
+	a.compact(t, store)
+	a.raise(t, store, p, 2)
+	head := a.checkpoint(t, store, map[topic.JournalID]topic.Slot{a.Journal(): a.slot})
+	if c := a.State().Compaction(p); c.End != 3 || c.Start != 0 || head.Start(p) != 2 {
+		t.Fatalf("compacted %+v, begins at %d in the checkpoint", c, head.Start(p))
+	}
+	b := boot(t, store, meta)
+	if start, end := b.log.Bounds(p); start != 2 || end != 3 {
+		t.Errorf("[%d,%d), want [2,3)", start, end)
+	}
 }
