@@ -19,6 +19,7 @@ import (
 	"github.com/odradek/odradek/agent/cluster"
 	"github.com/odradek/odradek/agent/fetch"
 	"github.com/odradek/odradek/agent/ops"
+	"github.com/odradek/odradek/agent/otlp"
 	"github.com/odradek/odradek/agent/place"
 	"github.com/odradek/odradek/agent/settings"
 	"github.com/odradek/odradek/compaction"
@@ -70,6 +71,7 @@ type agent struct {
 	current    health
 	compaction compaction.Config    // when checkpoints are made: the default, but in tests
 	elapsed    func() time.Duration // a clock that never jumps; nil: this machine's, but in tests
+	traces     *otlp.Tracer         // nil unless requests are traced
 	chaos      injection            // nothing, unless this binary is built to break
 }
 
@@ -97,6 +99,11 @@ func Run(ctx context.Context, s settings.Settings, banner io.Writer) error {
 	}
 	defer stopOps()
 	defer a.printMetrics(ctx)()
+	stopTraces, err := a.traceRequests(ctx)
+	if err != nil {
+		return err
+	}
+	defer stopTraces()
 	defer a.serveDebug(ctx)()
 	closeDevices, err := a.openDevices(ctx)
 	switch {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/odradek/odradek/agent/api"
 	"github.com/odradek/odradek/agent/ingest"
+	"github.com/odradek/odradek/agent/otlp"
 	"github.com/odradek/odradek/agent/retention"
 	"github.com/odradek/odradek/agent/wire"
 	"github.com/odradek/odradek/compaction"
@@ -50,6 +51,8 @@ type metrics struct {
 	redisSeconds prometheus.Histogram
 	redisAway    prometheus.Counter
 
+	spans *otlp.Metrics
+
 	topics *topicBytes
 
 	mu      sync.Mutex // guards current
@@ -64,6 +67,7 @@ func newMetrics(r prometheus.Registerer, a *agent) *metrics {
 	}
 	m := &metrics{
 		restarts:    counter("agent_journals_reopened_total", "Journals opened after the first, each because one was over."),
+		spans:       otlp.NewMetrics(r),
 		quarantined: counter("agent_wal_quarantined_total", "WALs set aside because they may not be replayed any more."),
 		replayed:    counter("agent_wal_replayed_entries_total", "WAL entries of an earlier journal that were appended again."),
 		slots:       counter("ingest_slots_counted_total", "Slots of this agent's journals that came to count."),

@@ -33,5 +33,6 @@ func (s *session) wireConfig() wire.Config {
 	if idle := v.Int64("connections.max.idle.ms"); idle > 0 {
 		c.IdleTimeout = time.Duration(idle) * time.Millisecond
 	}
+	c.Traces = s.agent.tracer()
 	return c
 }

@@ -10,6 +10,7 @@ import (
 	"strconv"
 
 	"github.com/odradek/odradek/objectstore"
+	"github.com/odradek/odradek/trace"
 )
 
 // TrailerSize is the length of the trailer that ends every object of a slotted log:
@@ -84,6 +85,7 @@ type Frozen struct {
 	Digest Digest
 	Kind   Kind
 	Body   objectstore.Body
+	Span   trace.Span // of the slot; nothing unless it is recorded
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/odradek/odradek/objectstore"
+	"github.com/odradek/odradek/trace"
 )
 
 // ErrFenced says that the slot holds another body: the journal was sealed, or another writer took the number.
@@ -102,6 +103,7 @@ func land(ctx context.Context, store objectstore.Store, key string, f Frozen, h 
 			return fmt.Errorf("create %s: %w", key, err)
 		}
 		wait = min(2*wait, lastRetry)
+		trace.From(ctx).Event("sent again")
 	}
 }
 
@@ -132,6 +134,7 @@ func attempt(ctx context.Context, store objectstore.Store, key string, f Frozen,
 	defer lost.Stop()
 	defer turn.Stop()
 	again := func() {
+		trace.From(ctx).Event("sent beside the one that is late")
 		running++
 		hedged = true
 		go put()

@@ -9,6 +9,7 @@ import (
 
 	"github.com/odradek/odradek/objectstore"
 	"github.com/odradek/odradek/topic"
+	"github.com/odradek/odradek/trace"
 )
 
 // ErrClosed says that the writer was stopped by its owner.
@@ -113,7 +114,9 @@ func (w *Writer) Run(ctx context.Context, counted func(end topic.Slot)) error {
 
 func (w *Writer) upload(ctx context.Context, u upload) outcome {
 	sent := time.Now()
+	ctx, span := trace.Start(trace.With(ctx, u.body.Span), "upload", trace.Internal)
 	err := land(ctx, w.store, JournalKey(w.journal, u.slot), u.body, &w.hedge, uploader{&w.outage, func() int { return w.before(u.slot) }}, w.control)
+	span.End(err)
 	if err == nil && w.told != nil {
 		w.told(time.Since(sent))
 	}

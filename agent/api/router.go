@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/odradek/odradek/topic"
+	"github.com/odradek/odradek/trace"
 )
 
 // What Handle refuses. The connection is closed, as Kafka closes it.
@@ -105,6 +106,12 @@ func (rt *Router) Handle(ctx context.Context, conn *Conn, frame *Frame) (Reply, 
 	}
 	c := &call{conn: conn, frame: frame, key: h.key, version: h.version, correlation: h.correlation,
 		clientID: h.clientID, received: time.Now()}
+	if span := trace.From(ctx); span.On() {
+		span.Number("odradek.api.version", int64(h.version))
+		span.Text("messaging.client.id", h.clientID)
+		span.Text("client.address", conn.Remote.String())
+		span.Text("server.address", conn.Local.String())
+	}
 	if h.version < e.accepted || h.version > e.max {
 		if h.key == apiVersionsKey {
 			return c.reply(rt.apiVersionsFallback(c)), nil

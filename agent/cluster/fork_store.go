@@ -46,6 +46,8 @@ type lineage struct {
 var (
 	_ objectstore.Uploader = (*Heir)(nil)
 	_ objectstore.Dated    = (*Heir)(nil)
+
+	_ objectstore.Attempting = (*Heir)(nil) // or what clients repeat would not be on the bill
 )
 
 // NewHeir wraps the store of a cluster.
@@ -261,3 +263,6 @@ func (h *Heir) AbortStale(ctx context.Context, prefix string, before time.Time) 
 
 // Date implements objectstore.Dated.
 func (h *Heir) Date(ctx context.Context) (time.Time, error) { return objectstore.Date(ctx, h.store) }
+
+// TellsAttempts implements objectstore.Attempting. The stores of ancestors are of the same kind.
+func (h *Heir) TellsAttempts() bool { return objectstore.TellsAttempts(h.store) }

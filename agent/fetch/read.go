@@ -13,6 +13,7 @@ import (
 	"github.com/odradek/odradek/objectstore"
 	"github.com/odradek/odradek/recordbatch"
 	"github.com/odradek/odradek/topic"
+	"github.com/odradek/odradek/trace"
 )
 
 // ErrNotKnown says that an offset of a partition that another agent owns is not known here (C1): only the owner can say
@@ -70,10 +71,12 @@ func (e *Engine) Read(ctx context.Context, r Request) []Result {
 	w := &waiter{woken: make(chan struct{}, 1)}
 	r.Room = once(r.Room)
 	registered := false
+	var waits trace.Span
 	deadline := time.NewTimer(max(r.MaxWait, 0))
 	defer deadline.Stop()
 	for {
 		if e.enough(r) || r.MaxWait <= 0 {
+			waits.End(nil)
 			out := e.gather(ctx, r)
 			if r.MaxWait <= 0 || !hollow(out) || e.enough(r) {
 				return out
@@ -83,15 +86,19 @@ func (e *Engine) Read(ctx context.Context, r Request) []Result {
 		if !registered { // register first, then look again: nothing that counts in between is missed
 			defer e.wait(w, r.Parts)()
 			registered = true
+			waits = trace.From(ctx).Child("wait for records", trace.Internal)
 			continue
 		}
 		select {
 		case <-w.woken:
 		case <-r.Stop:
+			waits.End(nil)
 			return e.gather(ctx, r)
 		case <-deadline.C:
+			waits.End(nil)
 			return e.gather(ctx, r)
 		case <-ctx.Done():
+			waits.End(nil)
 			return e.gather(ctx, r)
 		}
 	}
@@ -250,7 +257,9 @@ func (e *Engine) part(ctx context.Context, p Part, limit int, force bool, refres
 }
 
 func (e *Engine) pick(ctx context.Context, p Part, limit int, force bool) Result {
-	way, res := e.plan(p, limit, force)
+	ctx, span := trace.Start(ctx, "read", trace.Internal)
+	way, res := e.indexed(span, p, limit, force)
+	defer func() { span.End(res.Err) }()
 	k := picker{offset: p.Offset, limit: limit, force: force}
 	for x, err := range e.located(ctx, p.Partition, way, func() int { return k.limit }) {
 		if len(k.picked) > 0 && int(x.RawLength) > k.limit && k.limit < limit/4 {
@@ -316,6 +325,21 @@ func (k *picker) take(row []byte) error {
 	}
 	k.picked = append(k.picked, some)
 	return nil
+}
+
+// indexed is plan, as a span below that of a part.
+func (e *Engine) indexed(part trace.Span, p Part, limit int, force bool) (route, Result) {
+	if !part.On() {
+		return e.plan(p, limit, force)
+	}
+	part.Text("odradek.partition", p.Partition.String())
+	part.Number("odradek.offset", int64(p.Offset))
+	look := part.Child("index", trace.Internal)
+	way, res := e.plan(p, limit, force)
+	look.Number("odradek.extents", int64(len(way.entries)))
+	look.Number("odradek.runs", int64(len(way.runs)))
+	look.End(res.Err)
+	return way, res
 }
 
 // plan picks the runs and the extents to read.

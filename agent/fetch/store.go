@@ -11,6 +11,7 @@ import (
 	"github.com/odradek/odradek/objectstore"
 	"github.com/odradek/odradek/segment"
 	"github.com/odradek/odradek/topic"
+	"github.com/odradek/odradek/trace"
 )
 
 // One GET of a slot brings an aligned chunk where others read the segment's other partitions, too: as large as what they asked
@@ -59,11 +60,26 @@ func storedAt(x index.Entry) stretch {
 // extent gives an extent's batches as rows of whole batches: from the tail, from what was unpacked before, or from the
 // bucket, where its CRC is checked (C2).
 func (e *Engine) extent(ctx context.Context, p topic.Partition, x located) ([][]byte, error) {
+	ctx, span := trace.Start(ctx, "extent", trace.Internal)
 	key := extentKey{holder(x.Entry), x.Position}
 	if rows, ok := e.tail.Get(key); ok {
+		span.Text(tookFrom, "tail")
+		span.End(nil)
 		return rows, nil
 	}
+	span.Text(tookFrom, "catch_up") // until it turns out that it is not there
+	rows, err := e.loaded(ctx, key, p, x)
+	span.End(err)
+	return rows, err
+}
+
+// tookFrom says in a span where an extent's batches came from: one of CacheNames, or the bucket.
+const tookFrom = "odradek.from"
+
+// loaded gives an extent's batches from what was unpacked before, or from the bucket.
+func (e *Engine) loaded(ctx context.Context, key extentKey, p topic.Partition, x located) ([][]byte, error) {
 	return e.extents.Load(ctx, key, func(ctx context.Context) ([][]byte, int64, error) {
+		trace.From(ctx).Text(tookFrom, "bucket")
 		size := min(int64(x.Length)+int64(x.RawLength), e.cfg.unpackBytes())
 		if err := e.unpack.Acquire(ctx, size); err != nil {
 			return nil, 0, err

@@ -10,6 +10,7 @@ import (
 	"github.com/odradek/odradek/recordbatch"
 	"github.com/odradek/odradek/sequence"
 	"github.com/odradek/odradek/topic"
+	"github.com/odradek/odradek/trace"
 	"github.com/odradek/odradek/wal"
 )
 
@@ -37,6 +38,9 @@ type checked struct {
 // memory and room in the WAL: that is what slows producers down. Calls that must keep their order are made one
 // after the other; the waiting is done later, in Wait.
 func (j *Journal) Append(ctx context.Context, acks Acks, batches []PartitionBatch) []Pending {
+	ctx, span := trace.Start(ctx, "append", trace.Internal)
+	defer span.End(nil)
+	span.Number("odradek.partitions", int64(len(batches)))
 	pre := make([]checked, len(batches))
 	kept, frame := 0, 0
 	for i, b := range batches {
@@ -48,6 +52,7 @@ func (j *Journal) Append(ctx context.Context, acks Acks, batches []PartitionBatc
 		}
 		frame = max(frame, b.Frame)
 	}
+	span.Number("odradek.bytes", int64(kept))
 	out := make([]Pending, len(batches))
 	for i, b := range batches {
 		if pre[i].err == nil && kept < frame/2 {
@@ -71,7 +76,11 @@ func (j *Journal) append(ctx context.Context, acks Acks, b PartitionBatch, c *ch
 	defer j.wake()
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.admit(time.Now(), acks, b, c)
+	p := j.admit(time.Now(), acks, b, c)
+	if p.buf != nil {
+		p.buf.trace(trace.From(ctx))
+	}
+	return p
 }
 
 func (c *checked) reserve(ctx context.Context, j *Journal, n int) error {

@@ -7,6 +7,7 @@ import (
 	"github.com/odradek/odradek/segment"
 	"github.com/odradek/odradek/sequence"
 	"github.com/odradek/odradek/topic"
+	"github.com/odradek/odradek/trace"
 	"github.com/odradek/odradek/wal"
 )
 
@@ -40,6 +41,8 @@ type buffer struct {
 	walEnd    wal.Position // newest entry of this buffer in the WAL
 	lazy      bool         // holds nothing but what may wait (T2)
 	urgent    bool         // overdraws the budget (T3)
+	traced    []trace.Span // of those who brought something, as far as they are recorded; at most trace.MaxLinks
+	span      trace.Span   // of the slot, once frozen; nothing if traced is empty
 	done      chan struct{}
 	err       error // valid once done is closed
 }
@@ -51,9 +54,18 @@ func newBuffer() *buffer {
 // settle tells all waiters how it ended. Each waiter gets the result of the slot that carried its bytes.
 func (b *buffer) settle(err error) {
 	b.err = err
+	b.span.End(err)
 	close(b.done)
 	for _, r := range b.releases {
 		r.settle(err)
+	}
+}
+
+// trace notes that a span brought something. The journal's lock is held.
+func (b *buffer) trace(s trace.Span) {
+	n := len(b.traced)
+	if s.On() && !b.frozen && n < trace.MaxLinks && (n == 0 || b.traced[n-1] != s) {
+		b.traced = append(b.traced, s)
 	}
 }
 
@@ -123,15 +135,22 @@ func (p Pending) Wait(ctx context.Context) (Result, error) {
 		return p.result, p.err
 	}
 	if p.acks == AcksOne && p.journal.wal != nil && p.wal != 0 {
-		if err := p.journal.wal.Synced(ctx, p.wal); err == nil || ctx.Err() != nil {
+		span := trace.From(ctx).Child("wal fsync", trace.Internal)
+		err := p.journal.wal.Synced(ctx, p.wal)
+		span.End(err)
+		if err == nil || ctx.Err() != nil {
 			return p.result, err
 		}
 		// The WAL is closed for good: acks=1 waits for the bucket, like acks=all.
 	}
+	span := trace.From(ctx).Child("wait for slot", trace.Internal)
 	select {
 	case <-p.buf.done:
+		span.Link(p.buf.span)
+		span.End(p.buf.err)
 		return p.result, p.buf.err
 	case <-ctx.Done():
+		span.End(context.Cause(ctx))
 		return p.result, context.Cause(ctx)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/odradek/odradek/segment"
 	"github.com/odradek/odradek/slotlog"
 	"github.com/odradek/odradek/topic"
+	"github.com/odradek/odradek/trace"
 )
 
 // Run freezes buffers into slots until ctx ends or the journal is over, and returns why. It then fails whoever still
@@ -124,9 +125,11 @@ func (j *Journal) freezeNext(ctx context.Context) error {
 	}
 	j.mu.Unlock()
 	// I1: these bytes and no others, for ever; the checksum comes from the batches' own, no byte is read again.
-	j.slots.Land(slot, slotlog.FreezeBody(slotlog.Data, objectstore.Body{
+	body := slotlog.FreezeBody(slotlog.Data, objectstore.Body{
 		Parts: object.Parts, Size: object.Size, CRC32C: object.CRC32C,
-	}))
+	})
+	body.Span = b.span
+	j.slots.Land(slot, body)
 	return nil
 }
 
@@ -142,6 +145,11 @@ func (j *Journal) take(slot topic.Slot) (*buffer, segment.Footer) {
 		j.open = newBuffer()
 	}
 	b.slot, b.frozen, b.frozenAt = slot, true, time.Now()
+	b.span = trace.Joined("slot", b.first, b.traced)
+	b.span.Number("odradek.slot", int64(slot))
+	b.span.Number("odradek.bytes", int64(b.bytes))
+	b.span.Number("odradek.extents", int64(len(b.order)))
+	b.span.Event("frozen")
 	j.frozen = append(j.frozen, b)
 	f := segment.Footer{
 		Journal: j.cfg.Journal, Slot: slot, CreatedMs: time.Now().UnixMilli(), Producers: b.producers,

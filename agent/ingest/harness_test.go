@@ -79,7 +79,7 @@ func (r *recorder) footers() []segment.Footer {
 }
 
 // start runs a journal in the test's bubble.
-func start(t *testing.T, s setup) *bench {
+func start(t testing.TB, s setup) *bench {
 	t.Helper()
 	if s.window == 0 {
 		s.window = 4
@@ -119,7 +119,7 @@ func start(t *testing.T, s setup) *bench {
 	return b
 }
 
-func openWAL(t *testing.T) *wal.WAL {
+func openWAL(t testing.TB) *wal.WAL {
 	t.Helper()
 	d, err := wal.OpenDirectory(t.TempDir(), wal.OSDisk{})
 	if err != nil {

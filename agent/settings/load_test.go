@@ -93,6 +93,7 @@ func TestLoad_EverySettingIsAFlagAVariableAndAKey(t *testing.T) {
 		"cluster": "blue", "node-id": "7", "zone": "eu-1a", "prices": "aws-standard", "metrics-detail": "partition", "weight": "50", "lease": "1.5s", "roles": "broker", "flush-interval": "1s", "flush-size": "1MiB",
 		"compression": "zstd", "slots-in-flight": "64", "checkpoint-slots": "512", "checkpoint-interval": "1m0s",
 		"compaction-size": "16MiB", "compaction-slots": "64", "compaction-interval": "30s", "compaction-gather": "6h0m0s", "gc-grace": "2h0m0s", "gc-age": "72h0m0s", "memory": "100MiB", "log-level": "debug", "log-format": "json", "metrics-emf": "true",
+		"traces": "otlp", "traces-endpoint": "http://collector:4318", "traces-ratio": "0.5",
 	}
 	for _, row := range table {
 		if row.name == configName {

@@ -32,6 +32,7 @@ type Settings struct {
 	Prices     string        // what the bucket costs: Auto, the name of a table, or a file
 	Detail     string        // how fine metrics are: one of the Detail constants
 	Log        Log
+	Traces     Traces
 	Kafka      topic.Config // cluster settings with Kafka's names that were set; never nil after Load
 }
 
@@ -79,6 +80,16 @@ type Log struct {
 	Format string // text or json
 	EMF    bool   // metrics as lines among the log's
 }
+
+// Traces says which requests are traced, and where that goes.
+type Traces struct {
+	To       string  // None or TracesOTLP
+	Endpoint string  // URL of the collector, or Auto: what OpenTelemetry's variables say
+	Ratio    float64 // of requests
+}
+
+// TracesOTLP sends traces by OpenTelemetry's protocol.
+const TracesOTLP = "otlp"
 
 // Words that stand for no particular value.
 const (
@@ -169,6 +180,7 @@ func Defaults() Settings {
 		Prices:     Auto,
 		Detail:     DetailTopic,
 		Log:        Log{Level: slog.LevelInfo, Format: "text"},
+		Traces:     Traces{To: None, Endpoint: Auto, Ratio: 0.01},
 		Kafka:      topic.Config{},
 	}
 	s.Stores.Bucket = bucketIn(s.DataDir)

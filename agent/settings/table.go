@@ -3,6 +3,7 @@ package settings
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -236,6 +237,26 @@ var table = []setting{
 		parse: func(s *Settings, v string) (err error) { s.Log.EMF, err = parseBool(v); return err },
 		show:  func(s Settings) string { return strconv.FormatBool(s.Log.EMF) },
 	},
+	text("traces", "WHERE", "record requests as spans from frame to bucket: none, or otlp for a collector of OpenTelemetry, by OTLP over HTTP",
+		func(s *Settings) *string { return &s.Traces.To }, oneOf(None, TracesOTLP)),
+	text("traces-endpoint", "URL", "where the collector is, as http://host:4318; auto is what OTEL_EXPORTER_OTLP_ENDPOINT says, or port 4318 of this machine",
+		func(s *Settings) *string { return &s.Traces.Endpoint }, checkEndpoint),
+	{
+		name: "traces-ratio", argument: "NUMBER", help: "how many of the requests are recorded: 1 is all, 0.01 one of a hundred",
+		parse: func(s *Settings, v string) (err error) {
+			if s.Traces.Ratio, err = strconv.ParseFloat(v, 64); err != nil {
+				return errors.New("is no number")
+			}
+			return nil
+		},
+		show: func(s Settings) string { return strconv.FormatFloat(s.Traces.Ratio, 'g', -1, 64) },
+		check: func(s Settings) error {
+			if !(s.Traces.Ratio >= 0 && s.Traces.Ratio <= 1) { // NaN neither
+				return errors.New("is out of range: 0 to 1")
+			}
+			return nil
+		},
+	},
 }
 
 // text is the row of a string setting.
@@ -346,6 +367,18 @@ func checkHTTP(v string) error {
 		return nil
 	}
 	return checkHostPort(v, true)
+}
+
+// checkEndpoint checks the URL of a collector.
+func checkEndpoint(v string) error {
+	if v == Auto {
+		return nil
+	}
+	u, err := url.Parse(v)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return errors.New("is no URL of a collector; write auto, or as http://host:4318")
+	}
+	return nil
 }
 
 func notEmpty(v string) error {

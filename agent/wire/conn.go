@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/odradek/odradek/agent/api"
+	"github.com/odradek/odradek/trace"
 )
 
 // conn is one connection. read runs on one goroutine and write on another; only what is atomic is shared.
@@ -35,6 +36,7 @@ type pending struct {
 	frame *api.Frame
 	api   string
 	start time.Time
+	span  trace.Span
 }
 
 // serve reads and writes one connection until it ends. ctx ends when the server stops: then reading stops and replies
@@ -107,12 +109,17 @@ func (c *conn) read(ctx, alive context.Context) error {
 			return err
 		}
 		p := pending{frame: frame, api: api.KeyName(frame.Bytes), start: time.Now()}
-		if p.reply, err = c.admit(alive, frame); err != nil {
+		if t := c.server.cfg.Traces; t != nil {
+			p.span = t.Begin(p.api, p.start)
+			p.span.Number("odradek.frame.bytes", int64(len(frame.Bytes)))
+		}
+		if p.reply, err = c.admit(trace.With(alive, p.span), frame); err != nil {
 			frame.Release()
+			p.span.End(err)
 			return refuse(err)
 		}
 		if p.reply == nil {
-			c.done(p)
+			c.done(p, nil)
 			continue
 		}
 		c.inFlight.Add(1)
@@ -121,6 +128,7 @@ func (c *conn) read(ctx, alive context.Context) error {
 		case <-alive.Done():
 			c.inFlight.Add(-1)
 			frame.Release()
+			p.span.End(alive.Err())
 			return alive.Err()
 		}
 	}
@@ -142,8 +150,9 @@ func recovered(err *error) {
 	}
 }
 
-// done ends a request.
-func (c *conn) done(p pending) {
+// done ends a request; err says why there was no reply.
+func (c *conn) done(p pending, err error) {
 	p.frame.Release()
+	p.span.End(err)
 	c.server.metrics.seconds.WithLabelValues(p.api).Observe(time.Since(p.start).Seconds())
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/odradek/odradek/agent/api"
+	"github.com/odradek/odradek/trace"
 )
 
 // Handler answers frames. Handle is called by one goroutine per connection, in the order of its requests; the Reply
@@ -37,6 +38,7 @@ type Config struct {
 	IdleTimeout    time.Duration // connections.max.idle.ms
 	StallTimeout   time.Duration // for the next part of a frame to come, or of a reply to go
 	DrainTimeout   time.Duration // for replies to leave when the agent stops
+	Traces         trace.Tracer  // records requests; nil: none
 }
 
 // DefaultConfig is Kafka's where Kafka has one.

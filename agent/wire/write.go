@@ -7,20 +7,23 @@ import (
 	"math"
 	"net"
 	"time"
+
+	"github.com/odradek/odradek/trace"
 )
 
 // write makes the replies in the order of their requests and sends them. It ends when the queue is closed and empty.
 // A connection that was given up still empties its queue, so that every frame is released.
 func (c *conn) write(alive context.Context) {
 	for p := range c.queue {
-		if alive.Err() == nil {
-			if err := c.answer(alive, p); err != nil {
+		err := alive.Err()
+		if err == nil {
+			if err = c.answer(alive, p); err != nil {
 				c.end(err)
 				c.cancel() // the reply is missing: none may follow it
 			}
 		}
 		c.inFlight.Add(-1)
-		c.done(p)
+		c.done(p, err)
 	}
 }
 
@@ -37,7 +40,7 @@ func (c *conn) answer(alive context.Context, p pending) error {
 
 func makeReply(alive context.Context, p pending) (reply net.Buffers, err error) {
 	defer recovered(&err)
-	return p.reply(alive)
+	return p.reply(trace.With(alive, p.span))
 }
 
 // writeAtOnce is how many bytes of a reply must leave within StallTimeout: a slow reader gets its answer, a reader

@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/odradek/odradek/objectstore"
+	"github.com/odradek/odradek/trace"
 )
 
 // Line is a line of the bill: what was asked for, and for what.
@@ -84,11 +85,13 @@ func (b *bill) add(of Line, requests, bytes int64) {
 type attempts struct {
 	bill   *bill
 	reason objectstore.Reason
+	span   trace.Span // of the call
 }
 
 // Sent implements objectstore.Attempts.
 func (a attempts) Sent(kind objectstore.Kind, bytes int64) {
 	a.bill.add(Line{kind, a.reason}, 1, bytes)
+	a.span.Event("request sent")
 }
 
 // Received implements objectstore.Attempts.

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/odradek/odradek/objectstore"
+	"github.com/odradek/odradek/trace"
 )
 
 // listPage is how many keys S3 returns for one request.
@@ -112,19 +113,34 @@ func (s *Store) reasonOf(ctx context.Context, key string) objectstore.Reason {
 // controlPrefix is where the control log is.
 const controlPrefix = "control/"
 
+// spanNames are the names of the spans of calls, by kind.
+var spanNames = func() map[objectstore.Kind]string {
+	names := make(map[objectstore.Kind]string)
+	for _, kind := range objectstore.Kinds {
+		names[kind] = "bucket " + string(kind)
+	}
+	return names
+}()
+
 // call is one call to the store below.
 type call struct {
 	store  *Store
 	kind   objectstore.Kind
 	reason objectstore.Reason
 	start  time.Time
+	span   trace.Span
 }
 
 // begin notes a call. The store below gets the context that it returns.
 func (s *Store) begin(ctx context.Context, kind objectstore.Kind, key string) (context.Context, call) {
-	c := call{s, kind, s.reasonOf(ctx, key), time.Now()}
+	c := call{s, kind, s.reasonOf(ctx, key), time.Now(), trace.From(ctx)}
+	if c.span.On() {
+		c.span = c.span.Child(spanNames[kind], trace.Client)
+		c.span.Text("odradek.key", key)
+		c.span.Text("odradek.reason", string(c.reason))
+	}
 	if s.tells {
-		ctx = objectstore.WithAttempts(ctx, attempts{s.bill, c.reason})
+		ctx = objectstore.WithAttempts(ctx, attempts{s.bill, c.reason, c.span})
 	}
 	return ctx, c
 }
@@ -132,6 +148,15 @@ func (s *Store) begin(ctx context.Context, kind objectstore.Kind, key string) (c
 // end counts n requests that took one call. Where the store tells of its requests itself they are on the bill already.
 func (c call) end(n int, bytes int64, err error) {
 	c.store.kinds[c.kind].add(c.start, n, bytes, err)
+	if c.span.On() {
+		outcome := outcomeOf(err)
+		c.span.Number("odradek.bytes", bytes)
+		c.span.Text("odradek.outcome", string(outcome))
+		if outcome != OutcomeError && outcome != OutcomeCancelled {
+			err = nil // an answer that somebody asked for
+		}
+		c.span.End(err)
+	}
 	if !c.store.tells {
 		c.store.bill.add(Line{c.kind, c.reason}, int64(n), bytes)
 	}

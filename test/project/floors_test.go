@@ -18,6 +18,7 @@ var floors = []struct {
 	{0, "recordbatch sequence control placement"},
 	{0, "segment"},
 	{0, "index"},
+	{1, "trace"},
 	{1, "objectstore metadata wal agent/place agent/settings"},
 	{1, "objectstore/s3 objectstore/minio objectstore/local objectstore/memory objectstore/faulty objectstore/meter " +
 		"metadata/redis metadata/embedded"},
@@ -25,7 +26,7 @@ var floors = []struct {
 	{2, "slotlog checkpoint agent/cache agent/group/offsetsrecord"},
 	{3, "agent/ingest agent/fetch agent/group agent/cluster agent/copies agent/verify agent/retention compaction"},
 	{4, "agent/api"},
-	{5, "agent/wire agent/ops agent/chaos"},
+	{5, "agent/wire agent/ops agent/otlp agent/chaos"},
 	{6, "agent"},
 	{7, "cmd/odradek"},
 }
@@ -89,6 +90,7 @@ var homes = []struct {
 		// Kafka's own record format of __consumer_offsets is the one thing below floor 4 that kmsg encodes.
 		return house()[p].floor >= 4 || p == "agent/group/offsetsrecord"
 	}, "floor 4 and above"},
+	{"go.opentelemetry.io/", func(p string) bool { return p == "agent/otlp" }, "agent/otlp"},
 	{"github.com/prometheus/", func(p string) bool { return house()[p].floor >= 1 }, "floor 1 and above"},
 }
 
