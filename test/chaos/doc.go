@@ -23,7 +23,8 @@
 //	faults_inside.go    crash at a point of the protocol, jumping clocks, disk errors, torn WALs, a full one
 //	faults_bucket.go    slow, 503s, outage, answers lost, PUTs that land late, damaged GETs
 //	run.go              the run: faults alone, in pairs, or several during one of a minute, until all partitions are back
-//	judge.go            reads everything from everybody in the end, and the bucket offline
+//	judge.go            reads everything from everybody in the end
+//	offline.go          and all records in the bucket, without an agent
 //	tally.go            what the run reached: takeovers, moves, eras, fenced journals, quarantines
 //	evidence.go         what a run came to as a line of a file, and the sum of many
 //

@@ -177,6 +177,9 @@ func (r *run) walk(in *check.Input) error {
 	if _, in.Takeovers, err = r.control.read(r.ctx); err != nil {
 		return err
 	}
+	if in.Bucket, err = readBucket(r.ctx, store, r.control.state, lasting, in.Begin); err != nil {
+		return err
+	}
 	r.say("the bucket was walked: %d records in %d slots, %d findings", report.Totals.Records, report.Totals.Slots, len(report.Findings))
 	return nil
 }
@@ -204,6 +207,7 @@ type kept struct {
 	Findings  []string                  `json:"findings"`
 	Stored    []stored                  `json:"stored"`
 	Fading    map[string]history.Fading `json:"fading"`
+	Bucket    []listing                 `json:"bucket"`
 	Seed      uint64                    `json:"seed"`
 	Notes     []string                  `json:"notes"`
 }
@@ -237,7 +241,7 @@ func unlist(all []listing) map[history.Partition][]history.Record {
 
 // save writes what judgeAgain reads.
 func save(dir string, in check.Input, notes []string) error {
-	k := kept{Final: make(map[string][]listing), ReadBack: listings(in.ReadBack), Takeovers: in.Takeovers, Findings: in.Findings, Seed: in.Seed, Notes: notes, Fading: in.Fading}
+	k := kept{Final: make(map[string][]listing), ReadBack: listings(in.ReadBack), Takeovers: in.Takeovers, Findings: in.Findings, Seed: in.Seed, Notes: notes, Fading: in.Fading, Bucket: listings(in.Bucket)}
 	for name, m := range in.Final {
 		k.Final[name] = listings(m)
 	}
@@ -270,6 +274,9 @@ func judgeAgain(dir string) int {
 	in := check.Input{
 		Events: events, Final: make(map[string]map[history.Partition][]history.Record), ReadBack: unlist(k.ReadBack), Takeovers: k.Takeovers,
 		Findings: k.Findings, Stored: make(map[history.Partition]int64), Seed: k.Seed, Windows: windows(events), Fading: k.Fading, Begin: make(map[history.Partition]int64),
+	}
+	if k.Bucket != nil {
+		in.Bucket = unlist(k.Bucket)
 	}
 	for name, l := range k.Final {
 		in.Final[name] = unlist(l)

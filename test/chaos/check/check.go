@@ -24,7 +24,9 @@ type Input struct {
 	Findings  []string                    // of odradek verify; empty: clean
 	Stored    map[history.Partition]int64 // ends of partitions as the bucket has them; nil: not walked
 	Begin     map[history.Partition]int64 // where fading ones begin in the bucket; nil: not walked
-	Fading    map[string]history.Fading   // topics that lose records meanwhile; what nobody may lose is all else
+	// Bucket is what lies in the bucket from Begin on, read there without an agent; nil: not read.
+	Bucket map[history.Partition][]history.Record
+	Fading map[string]history.Fading // topics that lose records meanwhile; what nobody may lose is all else
 
 	Seed    uint64 // of the windows that are sampled
 	Windows int    // how many

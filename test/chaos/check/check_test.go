@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -42,6 +43,7 @@ func newStory() *story {
 		s.add(history.Event{Kind: history.Shown, Client: "probe", Agent: "x", Offset: i + 1, From: i})
 	}
 	s.in.Final["x"][p0], s.in.Final["y"][p0] = log, append([]history.Record(nil), log...)
+	s.in.Bucket = map[history.Partition][]history.Record{p0: append([]history.Record(nil), log...)}
 	return s
 }
 
@@ -80,6 +82,7 @@ func (s *story) cut(end int64) {
 	for _, listing := range s.in.Final {
 		listing[p0] = listing[p0][:end]
 	}
+	s.in.Bucket[p0] = s.in.Bucket[p0][:end]
 	s.in.Stored[p0] = end
 	var kept []history.Event
 	for _, e := range s.in.Events {
@@ -170,7 +173,7 @@ func TestCheck_AcceptsWhatIsRight(t *testing.T) {
 
 // append makes both agents and the bucket hold one more record.
 func (s *story) append(value string) {
-	for _, listing := range s.in.Final {
+	for _, listing := range []map[history.Partition][]history.Record{s.in.Final["x"], s.in.Final["y"], s.in.Bucket} {
 		listing[p0] = append(listing[p0], history.Record{Offset: int64(len(listing[p0])), Value: value})
 	}
 	s.in.Stored[p0]++
@@ -295,6 +298,14 @@ func TestCheck_RejectsWhatMustNotBe(t *testing.T) {
 		}},
 		{"nobody was asked", "agents", func(s *story) { s.in = Input{} }},
 		{"the bucket holds less", "bucket", func(s *story) { s.in.Stored[p0] = 9 }},
+		{"the bucket lacks a record", "bucket", func(s *story) { s.in.Bucket[p0] = slices.Delete(s.in.Bucket[p0], 3, 4) }},
+		{"the bucket lacks a partition", "bucket", func(s *story) { delete(s.in.Bucket, p0) }},
+		{"the bucket holds another value", "bucket", func(s *story) { s.in.Bucket[p0][3].Value = value("a", 0) }},
+		{"the bucket holds another epoch", "bucket", func(s *story) { s.in.Bucket[p0][3].Epoch = 1 }},
+		{"the bucket holds a record twice", "bucket", func(s *story) { s.in.Bucket[p0] = append(s.in.Bucket[p0], s.in.Bucket[p0][9]) }},
+		{"the bucket holds what nobody serves", "bucket", func(s *story) {
+			s.in.Bucket[p0] = append(s.in.Bucket[p0], history.Record{Offset: 10, Value: value("a", 9)})
+		}},
 		{"the bucket holds a partition that nobody serves", "bucket", func(s *story) {
 			s.in.Stored[history.Partition{Topic: "hidden"}] = 1
 		}},

@@ -47,6 +47,7 @@ func fades() *story {
 			s.in.Begin[p], kept = 4, log[4:]
 		}
 		s.in.Final["x"][p], s.in.Final["y"][p] = kept, append([]history.Record(nil), kept...)
+		s.in.Bucket[p] = append([]history.Record(nil), kept...)
 	}
 	return s
 }
@@ -90,6 +91,8 @@ func TestCheck_WhatMustNotFade(t *testing.T) {
 		{"a hole above the log start", "agents", func(s *story) { s.lose("old", 3, 4) }},
 		{"one agent lacks the newest of a key", "agents", func(s *story) { s.in.Final["y"][keys] = s.in.Final["y"][keys][1:] }},
 		{"one agent lacks what is above the log start", "agents", func(s *story) { s.in.Final["y"][old] = s.in.Final["y"][old][1:] }},
+		{"the bucket lacks the newest of a key", "bucket", func(s *story) { s.in.Bucket[keys] = s.in.Bucket[keys][1:] }},
+		{"the bucket lacks what is above the log start", "bucket", func(s *story) { s.in.Bucket[old] = s.in.Bucket[old][1:] }},
 		{"a log start goes back", "start", func(s *story) { s.told("starts", "old", 3) }},
 		{"a log start goes back behind a DeleteRecords", "start", func(s *story) {
 			s.add(history.Event{Kind: history.Cut, Partition: history.Partition{Topic: "cut"}, From: 5, Offset: 5, Outcome: history.OK})
@@ -147,6 +150,7 @@ func TestCheck_WhatMayFade(t *testing.T) {
 			s.told("starts", "cut", 6)
 			s.in.Begin[history.Partition{Topic: "cut"}] = 6
 			s.lose("cut", 0, 2)
+			s.in.Bucket[history.Partition{Topic: "cut"}] = s.in.Final["x"][history.Partition{Topic: "cut"}]
 		},
 	} {
 		s := fades()

@@ -30,6 +30,9 @@ func (b *book) final() {
 		if _, fades := b.in.Fading[p.Topic]; fades && b.in.Begin[p] != b.begin[p] {
 			b.r.violate("bucket", "%s/%d begins at %d in the bucket, and clients were told %d", p.Topic, p.Index, b.in.Begin[p], b.begin[p])
 		}
+		if b.in.Bucket != nil {
+			b.holds(p, log)
+		}
 	}
 	for p, acked := range b.unread() {
 		b.r.violate("agents", "nobody serves %s/%d, where %d records were acked", p.Topic, p.Index, acked)
@@ -87,6 +90,30 @@ func (b *book) newestServed(name string, p history.Partition, got []history.Reco
 		if offset := b.newest[p][key]; !served[offset] {
 			b.r.violate("agents", "%s does not serve %s, the newest of key %s", name, at(p, offset), key)
 		}
+	}
+}
+
+// holds compares what the bucket holds of a log, record by record, with what agents served. A topic that is compacted by
+// key may have been cleaned since: what is left is as it was served, and the newest of each key is there.
+func (b *book) holds(p history.Partition, log []history.Record) {
+	got, byKey := b.in.Bucket[p], b.in.Fading[p.Topic].ByKey
+	held := make(map[int64]bool, len(got))
+	for _, rec := range got {
+		switch served, ok := b.record(p, rec.Offset); {
+		case held[rec.Offset]:
+			b.r.violate("bucket", "%s lies in the bucket twice", at(p, rec.Offset))
+		case !ok:
+			b.r.violate("bucket", "%s lies in the bucket, %q, and nobody serves it", at(p, rec.Offset), rec.Value)
+		case served != rec:
+			b.r.violate("bucket", "%s is %q of epoch %d in the bucket, agents served %q of epoch %d", at(p, rec.Offset), rec.Value, rec.Epoch, served.Value, served.Epoch)
+		}
+		held[rec.Offset] = true
+	}
+	for _, rec := range log {
+		if held[rec.Offset] || rec.Offset < b.in.Begin[p] || byKey && b.newest[p][history.Key(rec.Value)] != rec.Offset {
+			continue
+		}
+		b.r.violate("bucket", "%s, %q, is not in the bucket, agents served it", at(p, rec.Offset), rec.Value)
 	}
 }
 
