@@ -10,6 +10,7 @@
 //	odradek cluster drain|move|takeover         have partitions go to other agents
 //	odradek verify                              check a bucket and print what is stored
 //	odradek inspect control|journal|segment|wal look into the bucket and the WAL
+//	odradek healthcheck                         ask an agent on this machine whether it is ready
 //	odradek version                             say which build this is
 //
 // Floor 7, above everything. Each command has a file of its own and reaches the process only through a world, so

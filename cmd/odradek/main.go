@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	_ "golang.org/x/crypto/x509roots/fallback" // root certificates where there is no /etc/ssl, as in the container image
 
 	"github.com/odradek/odradek/agent/settings"
 	"github.com/odradek/odradek/topic"
@@ -90,7 +91,7 @@ func newRoot(w world) *cobra.Command {
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(agentCommand(w), topicCommand(w), produceCommand(w), consumeCommand(w), groupCommand(w),
 		clusterCommand(w), doctorCommand(w), debugCommand(w), compactCommand(w), verifyCommand(w), gcCommand(w), eraseCommand(w), inspectCommand(w), docsCommand(), versionCommand())
-	root.AddCommand(snapshotCommand(w), forkCommand(w))
+	root.AddCommand(snapshotCommand(w), forkCommand(w), healthcheckCommand(w))
 	return root
 }
 
