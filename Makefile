@@ -5,10 +5,10 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 RUN     ?=
 FUZZTIME ?= 20s
 
-.PHONY: help deps run build test unit race suites terraform clients lint fmt fuzz bench long docs clean chaos demo sim mutants model
+.PHONY: help deps run build image test unit race suites terraform containers clients lint fmt fuzz bench long docs clean chaos demo sim mutants model
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
 run: build ## serve Kafka on 127.0.0.1:9092, store under ./odradek-data (RUN="--flush-interval 100ms" adds flags)
 	@bin/odradek agent $(RUN)
@@ -16,6 +16,9 @@ run: build ## serve Kafka on 127.0.0.1:9092, store under ./odradek-data (RUN="--
 build: ## bin/odradek
 	@mkdir -p bin
 	@go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/odradek ./cmd/odradek
+
+image: ## the container image odradek:dev, by docker or buildah (IMAGE=, PLATFORMS=linux/amd64,linux/arm64, FLAGS=--push)
+	@IMAGE=$(or $(IMAGE),odradek:dev) PLATFORMS=$(PLATFORMS) VERSION=$(VERSION) .ci/image $(FLAGS)
 
 deps: ## what the tests need and PATH does not have: .cache/bin, apt
 	@.ci/deps
@@ -34,6 +37,9 @@ suites: ## whole agents, crashes, the project itself
 
 terraform: ## the modules for AWS, without an account of AWS
 	@.ci/test terraform
+
+containers: ## the image, compose.yaml as processes, the chart
+	@.ci/test containers
 
 clients: ## Java, Python, Node, C and Go clients
 	@.ci/test clients
@@ -80,6 +86,7 @@ docs: build ## the pages that are written from the code
 	bin/odradek docs settings > docs/settings.md
 	bin/odradek docs metrics > docs/metrics.md
 	go run ./test/terraform/readme terraform/modules/*
+	cp examples/monitoring/alerts.yml charts/odradek/alerts.yml
 
 clean: ## removes what was built: bin, .cache; records in odradek-data stay
 	rm -rf bin .cache
