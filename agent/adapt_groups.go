@@ -108,6 +108,12 @@ func (s *session) groupConfig() group.Config {
 	v := topic.Cluster{s.agent.settings.Kafka}
 	ms := func(name string) time.Duration { return time.Duration(v.Int64(name)) * time.Millisecond }
 	c.Partitions = int32(v.Int64("offsets.topic.num.partitions"))
+	c.Count = func() int32 {
+		if t, ok := s.cluster.State().TopicByName(topic.ConsumerOffsets); ok {
+			return t.Partitions()
+		}
+		return 0
+	}
 	c.MinSessionTimeout = ms("group.min.session.timeout.ms")
 	c.MaxSessionTimeout = ms("group.max.session.timeout.ms")
 	c.InitialRebalanceDelay = ms("group.initial.rebalance.delay.ms")

@@ -152,7 +152,7 @@ func (a *agent) sessions(ctx context.Context) error {
 // retriable tells a journal that ended, or a bucket that is away, from what a person must mend.
 func retriable(err error) bool {
 	for _, final := range []error{
-		cluster.ErrForeign, cluster.ErrForgotten, cluster.ErrNodeID, cluster.ErrUnreadable, cluster.ErrEnded, errListen, wal.ErrLocked,
+		cluster.ErrForeign, cluster.ErrForgotten, cluster.ErrNodeID, cluster.ErrUnreadable, cluster.ErrEnded, errListen, wal.ErrLocked, wal.ErrVersion,
 	} {
 		if errors.Is(err, final) {
 			return false

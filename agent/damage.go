@@ -22,6 +22,9 @@ type damage struct {
 
 // lasts takes in what a session ended with and says whether that is damage that does not go away.
 func (d *damage) lasts(err error) bool {
+	if errors.Is(err, errNotOpened) && errors.Is(err, segment.ErrVersion) {
+		return true // a newer build wrote it: no read gives anything else
+	}
 	if !errors.Is(err, errNotOpened) || !errors.Is(err, slotlog.ErrCorrupt) && !errors.Is(err, segment.ErrCorrupt) {
 		*d = damage{}
 		return false

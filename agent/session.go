@@ -159,6 +159,9 @@ func (s *session) boot(ctx context.Context) (cluster.Opened, []ring, error) {
 	}
 	mine := make(map[topic.JournalID]bool)
 	for _, r := range rings {
+		if errors.Is(r.Err, wal.ErrVersion) { // before the journal is sealed: what it acked is another build's to replay
+			return cluster.Opened{}, nil, fmt.Errorf("recover wal: %w", r.Err)
+		}
 		mine[topic.JournalID(r.Identity)] = true
 	}
 	before := s.cluster.State()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"strings"
 )
 
 // What Decode and Restore answer, to be told apart by errors.Is.
@@ -66,6 +67,10 @@ func Decode(payload []byte) ([]Record, error) {
 	if len(payload) < batchHeader+batchTrailer {
 		return nil, fmt.Errorf("%w: %d bytes", ErrCorrupt, len(payload))
 	}
+	known := len(batchMagic) - 1 // what is behind it is the version
+	if v, ok := strings.CutPrefix(string(payload[:len(batchMagic)]), batchMagic[:known]); ok && v != batchMagic[known:] {
+		return nil, fmt.Errorf("%w: batch of version %s, this build reads %s", ErrUnknownRecord, v, batchMagic[known:])
+	}
 	if magic := payload[:len(batchMagic)]; string(magic) != batchMagic {
 		return nil, fmt.Errorf("%w: magic %q, want %q", ErrCorrupt, magic, batchMagic)
 	}
@@ -105,7 +110,10 @@ func decodeRecord(b []byte) (Record, []byte, error) {
 	}
 	k, ok := kindOf(typ)
 	if !ok || version == 0 || int(version) > len(k.decode) {
-		return nil, nil, fmt.Errorf("%w: type %d (%s) version %d", ErrUnknownRecord, typ, typ, version)
+		if !ok {
+			return nil, nil, fmt.Errorf("%w: type %d version %d", ErrUnknownRecord, typ, version)
+		}
+		return nil, nil, fmt.Errorf("%w: type %d (%s) version %d, this build reads %d", ErrUnknownRecord, typ, typ, version, len(k.decode))
 	}
 	r := &reader{b: b[:length]}
 	rec := k.decode[version-1](r)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"strconv"
+	"strings"
 
 	"github.com/odradek/odradek/objectstore"
 	"github.com/odradek/odradek/trace"
@@ -140,6 +141,9 @@ func ReadTrailer(tail []byte) (Kind, Digest, error) {
 		return 0, Digest{}, fmt.Errorf("%w: %d bytes, a trailer has %d", ErrCorrupt, len(tail), TrailerSize)
 	}
 	t := tail[len(tail)-TrailerSize:]
+	if v, ok := strings.CutPrefix(string(t[:8]), magic[:7]); ok && v != magic[7:] {
+		return 0, Digest{}, fmt.Errorf("%w: trailer of version %s, this build reads %s", ErrCorrupt, v, magic[7:])
+	}
 	if string(t[:8]) != magic {
 		return 0, Digest{}, fmt.Errorf("%w: magic %x, want %x", ErrCorrupt, t[:8], magic)
 	}

@@ -40,6 +40,8 @@ var (
 	ErrExists = errors.New("write-ahead log exists")
 	// ErrCorrupt says that bytes that were durable once are not what they were.
 	ErrCorrupt = errors.New("write-ahead log is corrupt")
+	// ErrVersion says that a newer build wrote the ring: it is that build's to replay.
+	ErrVersion = errors.New("write-ahead log version unknown")
 )
 
 // Config says what ring to make. Zero values stand for the defaults.

@@ -95,7 +95,7 @@ func decodeFileHead(b []byte) (fileHead, error) {
 		return fileHead{}, fmt.Errorf("header crc %08x, want %08x", got, want)
 	}
 	if v := binary.BigEndian.Uint32(b[8:]); v != fileVersion {
-		return fileHead{}, fmt.Errorf("version %d, want %d", v, fileVersion)
+		return fileHead{}, fmt.Errorf("%w: %d, this build reads %d", ErrVersion, v, fileVersion)
 	}
 	h := fileHead{
 		identity:  Identity(b[16:32]),

@@ -25,7 +25,7 @@ type Recovered struct {
 	// Torn says that entries written behind Next are lost or cut, none of which was durable: a power loss.
 	Torn bool
 	// Err is not nil if something is wrong that no crash explains; what lies before it is given all the same.
-	// It is a CorruptError or an error of the disk.
+	// It is a CorruptError, an ErrVersion, or an error of the disk.
 	Err error
 
 	survey survey

@@ -3,6 +3,7 @@ package wal
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -52,7 +53,10 @@ func scan(id Identity, images []image, released Position) (survey, error) {
 			}
 			err = s.scanEntries(w, i)
 		}
-		if err != nil && wrong == nil {
+		switch {
+		case errors.Is(err, ErrVersion):
+			wrong = fmt.Errorf("%s: %w", m.name, err)
+		case err != nil && wrong == nil:
 			wrong = &CorruptError{File: m.name, Reason: err.Error()}
 		}
 	}

@@ -8,7 +8,8 @@ import (
 
 // Config holds the settings and all caps of this package.
 type Config struct {
-	Partitions int32 // of the offsets topic; fixed for the life of a cluster
+	Partitions int32        // of the offsets topic when it is created
+	Count      func() int32 // of the offsets topic that there is, whatever the setting says now; 0 or nil: Partitions
 
 	MinSessionTimeout     time.Duration // group.min.session.timeout.ms
 	MaxSessionTimeout     time.Duration // group.max.session.timeout.ms

@@ -99,7 +99,17 @@ func (c *Coordinator) Run(ctx context.Context) error {
 
 // PartitionFor names the partition of the offsets topic that a group belongs to, as Kafka does: by Java's hash code of
 // the group id, over UTF-16 code units.
-func (c *Coordinator) PartitionFor(group string) int32 { return PartitionFor(group, c.cfg.Partitions) }
+func (c *Coordinator) PartitionFor(group string) int32 { return PartitionFor(group, c.partitions()) }
+
+// partitions counts those of the offsets topic.
+func (c *Coordinator) partitions() int32 {
+	if c.cfg.Count != nil {
+		if n := c.cfg.Count(); n > 0 {
+			return n
+		}
+	}
+	return c.cfg.Partitions
+}
 
 // PartitionFor is Coordinator.PartitionFor for an offsets topic of n partitions.
 func PartitionFor(group string, n int32) int32 {
@@ -117,8 +127,8 @@ func PartitionFor(group string, n int32) int32 {
 // the log is read. Groups go on with the members they had. On an error nothing is loaded. A partition that is loaded
 // under an older epoch is unloaded first.
 func (c *Coordinator) Load(ctx context.Context, partition int32, epoch topic.Epoch) error {
-	if partition < 0 || partition >= c.cfg.Partitions {
-		return fmt.Errorf("load groups of partition %d: the offsets topic has %d", partition, c.cfg.Partitions)
+	if n := c.partitions(); partition < 0 || partition >= n {
+		return fmt.Errorf("load groups of partition %d: the offsets topic has %d", partition, n)
 	}
 	c.Unload(partition)
 	s := newShard(c, partition, epoch)

@@ -221,10 +221,11 @@ func (f *first) groupsContinue(addr string) {
 	defer cancel()
 	admin := kadm.NewClient(client(f.t, addr))
 	for group, want := range f.Groups {
-		fetched, err := admin.FetchOffsets(ctx, group)
-		if err != nil {
-			f.t.Fatal(err)
-		}
+		var fetched kadm.OffsetResponses
+		eventually(f.t, func() (err error) { // a coordinator may just have been moved
+			fetched, err = admin.FetchOffsets(ctx, group)
+			return err
+		})
 		got := make(map[string]int64)
 		fetched.Each(func(o kadm.OffsetResponse) { got[fmt.Sprintf("%s/%d", o.Topic, o.Partition)] = o.At })
 		if !maps.Equal(got, want) {

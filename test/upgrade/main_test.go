@@ -3,7 +3,6 @@ package upgrade
 import (
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"testing"
@@ -106,14 +105,4 @@ func eventually(t *testing.T, holds func() error) {
 			t.Fatalf("after %v: %v", patience, err)
 		}
 	}
-}
-
-// port is that of an address.
-func port(t *testing.T, addr string) string {
-	t.Helper()
-	_, p, err := net.SplitHostPort(addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
 }
