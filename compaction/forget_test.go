@@ -64,6 +64,26 @@ func aging(t *testing.T, store func(objectstore.Store) objectstore.Store, cfg Co
 	return w, one, p
 }
 
+// forgotten lists what FindForgotten tells: what goes, and what waits.
+func (w *world) forgotten(t *testing.T) (goes, waits []string) {
+	t.Helper()
+	err := FindForgotten(t.Context(), w.bucket, w.state, func(g Garbage, at time.Time, wait bool) error {
+		if g.Size == 0 || at.IsZero() || at.After(time.Now()) {
+			t.Errorf("%+v of %v", g, at)
+		}
+		if wait {
+			waits = append(waits, g.Key)
+		} else {
+			goes = append(goes, g.Key)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return goes, waits
+}
+
 func plain(s objectstore.Store) objectstore.Store { return s }
 
 func TestForget_ControlNumbersGoOnceTheyAreOldAndUnneeded(t *testing.T) {
@@ -87,11 +107,21 @@ func TestForget_ControlNumbersGoOnceTheyAreOldAndUnneeded(t *testing.T) {
 		if n := len(w.numbers(t)); n != all {
 			t.Fatalf("%d of %d control numbers are left within a week", n, all)
 		}
+		var told []string
+		for n := topic.Slot(1); n < oldest; n++ {
+			told = append(told, slotlog.ControlKey(n))
+		}
+		if goes, waits := w.forgotten(t); !slices.Equal(goes, told) || len(waits) > 0 {
+			t.Errorf("told of %v and %v, want %v", goes, waits, told)
+		}
 		time.Sleep(24 * time.Hour)
 		one.looked(t)
 		want := []topic.Slot{0}
 		for n := oldest; n < w.state.Next(); n++ {
 			want = append(want, n)
+		}
+		if goes, waits := w.forgotten(t); len(goes)+len(waits) > 0 {
+			t.Errorf("told of %v and %v, which are gone", goes, waits)
 		}
 		if have := w.numbers(t); !slices.Equal(have, want) {
 			t.Fatalf("control numbers %v are left, want %v", have, want)
@@ -218,6 +248,9 @@ func TestForget_SealsGoWhenNoSlotIsNeeded(t *testing.T) {
 		}
 		one.looked(t)
 		one.looked(t)
+		if goes, waits := w.forgotten(t); !slices.Equal(goes[len(goes)-2:], behind) || len(waits) == 0 { // heads of older checkpoints hold numbers
+			t.Errorf("told of %v and %v, want %v in the end", goes, waits, behind)
+		}
 		if there() != 8 {
 			t.Fatalf("%d of 8 objects are left before the grace is over", there())
 		}
@@ -240,6 +273,10 @@ func TestForget_SealsGoWhenNoSlotIsNeeded(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.checkpoints(t, 3, one, p) // all that are kept know of the TRIM
+		goes, _ := w.forgotten(t)
+		if seal := slotlog.JournalKey(dead, 5); goes[len(goes)-1] != seal {
+			t.Errorf("told of %v, want %s in the end", goes, seal)
+		}
 		for range 2 {
 			one.looked(t)
 			time.Sleep(2 * time.Hour)

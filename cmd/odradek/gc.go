@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -57,6 +58,17 @@ func gcCommand(w world) *cobra.Command {
 			}
 			return nil
 		})
+		if err == nil {
+			err = compaction.FindForgotten(cmd.Context(), store, s, func(g compaction.Garbage, at time.Time, waits bool) error {
+				g.Why += ", stored " + ago(at)
+				if waits {
+					v.Waits, v.WaitsBytes = append(v.Waits, garbageLine(g)), v.WaitsBytes+g.Size
+				} else {
+					v.Goes, v.GoesBytes = append(v.Goes, garbageLine(g)), v.GoesBytes+g.Size
+				}
+				return nil
+			})
+		}
 		if err != nil {
 			return fmt.Errorf("gc %s: %w", text, oneLine(err))
 		}
@@ -71,7 +83,7 @@ func gcCommand(w world) *cobra.Command {
 		for _, g := range v.Waits {
 			fmt.Fprintf(&b, "waits: %s: %s, %s\n", g.Key, size(g.Size), g.Why)
 		}
-		fmt.Fprintf(&b, "%s of %s go after their grace, %s of %s wait\n", count(int64(len(v.Goes)), "object"), size(v.GoesBytes),
+		fmt.Fprintf(&b, "%s of %s go after their grace or age, %s of %s wait\n", count(int64(len(v.Goes)), "object"), size(v.GoesBytes),
 			count(int64(len(v.Waits)), "object"), size(v.WaitsBytes))
 		_, err = fmt.Fprint(out, b.String())
 		return err
