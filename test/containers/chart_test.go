@@ -415,7 +415,9 @@ func TestChart_WrongValuesAreRefused(t *testing.T) {
 		"redis.url=redis://user:secret@redis:6379": "redis/url",
 		"redis.pasword=x":                          "pasword",
 		"settings.listen=:9999":                    "settings",
-		"settings.node-id=7":                       "settings", // all pods' would be the same
+		"settings.node-id=7":                       "settings",  // all pods' would be the same
+		"variables.ODRADEK_LISTEN=:9":              "variables", // a setting, or what the chart sets
+		"variables.low=1":                          "variables",
 		"settings.Flush_Interval=1s":               "settings",
 		"advertise=kafka.example":                  "advertise",
 		"walSize=512":                              "walSize",
@@ -444,7 +446,7 @@ func TestChart_WrongValuesAreRefused(t *testing.T) {
 // The variables that the chart renders are settings that the agent takes: the real binary is asked what it makes of them.
 func TestChart_AgentsTakeTheirSettings(t *testing.T) {
 	all := render(t, "prod", "cluster=orders", "redis.passwordSecret=redis", "credentialsSecret=bucket", "walSize=64MiB", "settings.flush-interval=100ms",
-		"settings.metrics-emf=false", "settings.slots-in-flight=8", "settings.memory=256MiB", `kafka={"num.partitions":8,"log.retention.ms":86400000,"log.cleaner.min.cleanable.ratio":0.25,"auto.create.topics.enable":false}`)
+		"settings.metrics-emf=false", "settings.slots-in-flight=8", "settings.memory=256MiB", "variables.AWS_REGION=eu-central-1", `kafka={"num.partitions":8,"log.retention.ms":86400000,"log.cleaner.min.cleanable.ratio":0.25,"auto.create.topics.enable":false}`)
 	c := spec[deployment](t, all, "Deployment prod-odradek").Template.Spec.Containers[0]
 	if len(c.EnvFrom) != 1 || c.EnvFrom[0].SecretRef.Name != "bucket" {
 		t.Errorf("credentials: %+v", c.EnvFrom)
@@ -480,6 +482,9 @@ func TestChart_AgentsTakeTheirSettings(t *testing.T) {
 			value = other
 		}
 		env = append(env, v.Name+"="+value)
+	}
+	if values["AWS_REGION"] != "eu-central-1" {
+		t.Errorf("variables: %v", values)
 	}
 	if values["ODRADEK_ADVERTISE"] != "127.0.0.1:9092" {
 		t.Errorf("the agent advertises %q, not the pod's address", values["ODRADEK_ADVERTISE"])
@@ -545,7 +550,8 @@ func TestReader_RefusesWhatKubernetesWould(t *testing.T) {
 		t.Errorf("a manifest that is right: %v", err)
 	}
 	for wrong, what := range map[string]string{
-		strings.Replace(service, "port: 1", "prot: 1", 1):                                                        `unknown field "prot"`,
+		strings.Replace(service, "port: 1", "prot: 1", 1):                                                        `unknown field "spec.ports[0].prot"`,
+		strings.Replace(service, "port: 1", "Port: 1", 1):                                                        `unknown field "spec.ports[0].Port"`,
 		strings.Replace(service, "port: 1", "port: many", 1):                                                     "cannot unmarshal string",
 		strings.Replace(service, "name: x", "name: X_Y", 1):                                                      "metadata.name",
 		strings.Replace(service, "name: x", "name: x, labels: {a: '-'}", 1):                                      "metadata.labels",

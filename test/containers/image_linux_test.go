@@ -5,6 +5,7 @@ import (
 	"debug/buildinfo"
 	"debug/elf"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"net"
@@ -345,4 +346,54 @@ func tellsAliveFromReady(t *testing.T, i *image) {
 	r.await(t, 0, "ok\n", "--live")
 	r.await(t, 1, "bucket")
 	r.await(t, 0, "ok\n", "--live")
+}
+
+// With an engine of docker the same is asked of docker; a platform that is not built is refused before anything is.
+func TestImage_IsMadeByDockerWhereItsEngineAnswers(t *testing.T) {
+	dir := harness.TempDir(t)
+	said := filepath.Join(dir, "said")
+	for name, script := range map[string]string{
+		"docker": `[ "$1" = version ] || echo "$*" >` + said,
+		"go":     `[ "$1" = env ] && echo amd64 || echo "$GOOS/$GOARCH cgo $CGO_ENABLED" >>` + said + `.built`,
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\n"+script+"\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	staging := filepath.Join(dir, "staging")
+	image := func(args []string, env ...string) (string, error) {
+		cmd := exec.CommandContext(t.Context(), "../../.ci/image", args...)
+		cmd.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), "STAGING="+staging, "VERSION=v1", "IMAGE=", "PLATFORMS=", "BUILDER=")
+		cmd.Env = append(cmd.Env, env...)
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+	for _, c := range []struct {
+		env        []string
+		args       []string
+		want, made string
+	}{
+		{nil, nil, "build --platform linux/amd64 -t odradek:dev -f Dockerfile " + staging, "linux/amd64 cgo 0\n"},
+		{
+			[]string{"IMAGE=registry.example/odradek:v1", "PLATFORMS=linux/amd64,linux/arm64"}, []string{"--push"},
+			"buildx build --platform linux/amd64,linux/arm64 -t registry.example/odradek:v1 --push -f Dockerfile " + staging,
+			"linux/amd64 cgo 0\nlinux/arm64 cgo 0\n",
+		},
+	} {
+		os.Remove(said + ".built")
+		if out, err := image(c.args, c.env...); err != nil {
+			t.Fatalf("%v: %v\n%s", c.env, err, out)
+		}
+		for file, want := range map[string]string{said: c.want + "\n", said + ".built": c.made} {
+			if got, err := os.ReadFile(file); err != nil || string(got) != want {
+				t.Errorf("%v: %v, %q; want %q", c.env, err, got, want)
+			}
+		}
+	}
+	for _, wrong := range []string{"PLATFORMS=linux/riscv64", "BUILDER=kaniko"} {
+		var exit *exec.ExitError
+		if out, err := image(nil, wrong); !errors.As(err, &exit) || exit.ExitCode() != 2 || !strings.Contains(out, "want ") {
+			t.Errorf("%s: %v\n%s", wrong, err, out)
+		}
+	}
 }

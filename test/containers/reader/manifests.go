@@ -17,6 +17,7 @@ import (
 	unstructured "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
+	"sigs.k8s.io/json"
 	"sigs.k8s.io/yaml"
 )
 
@@ -75,7 +76,13 @@ func decode(kind meta.TypeMeta, text []byte) (object, error) {
 		return nil, errors.New("no such kind is known here")
 	}
 	o := make()
-	if err := yaml.UnmarshalStrict(text, o); err != nil {
+	asJSON, err := yaml.YAMLToJSONStrict(text)
+	if err != nil {
+		return nil, err
+	}
+	// As an API server does it, and not as encoding/json: a name in the wrong case is another name.
+	unknown, err := json.UnmarshalStrict(asJSON, o)
+	if err := errors.Join(append(unknown, err)...); err != nil {
 		return nil, err
 	}
 	m := o.GetObjectMeta()
