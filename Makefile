@@ -5,7 +5,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 RUN     ?=
 FUZZTIME ?= 20s
 
-.PHONY: help deps run build image test unit race suites terraform containers clients lint fmt fuzz bench long docs clean chaos demo sim mutants model
+.PHONY: release help deps run build image test unit race suites terraform containers clients lint fmt fuzz bench long docs clean chaos demo sim mutants model
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -87,6 +87,9 @@ docs: build ## the pages that are written from the code
 	bin/odradek docs metrics > docs/metrics.md
 	go run ./test/terraform/readme terraform/modules/*
 	cp examples/monitoring/alerts.yml charts/odradek/alerts.yml
+
+release: ## the files of a release in dist/: binaries, bills of materials, SHA256SUMS (docs/releasing.md)
+	@.ci/release $(VERSION) dist
 
 clean: ## removes what was built: bin, .cache; records in odradek-data stay
 	rm -rf bin .cache

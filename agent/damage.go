@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/odradek/odradek/checkpoint"
 	"github.com/odradek/odradek/segment"
 	"github.com/odradek/odradek/slotlog"
 )
@@ -22,7 +23,7 @@ type damage struct {
 
 // lasts takes in what a session ended with and says whether that is damage that does not go away.
 func (d *damage) lasts(err error) bool {
-	if errors.Is(err, errNotOpened) && errors.Is(err, segment.ErrVersion) {
+	if errors.Is(err, errNotOpened) && (errors.Is(err, segment.ErrVersion) || errors.Is(err, checkpoint.ErrVersion)) {
 		return true // a newer build wrote it: no read gives anything else
 	}
 	if !errors.Is(err, errNotOpened) || !errors.Is(err, slotlog.ErrCorrupt) && !errors.Is(err, segment.ErrCorrupt) {

@@ -180,6 +180,7 @@ func (e *Engine) sameCluster(ctx context.Context) (bool, error) {
 // not to be read then. The head is nil if there is none. What an unfit one told log of before it was found out is true all
 // the same, by its own checksums.
 func (e *Engine) restored(ctx context.Context, s *control.State, log Log) (*folding, *checkpoint.Head, error) {
+	var newer error // a checkpoint that a newer build wrote
 	for _, c := range slices.Backward(s.Checkpoints()) {
 		if !c.Verified {
 			continue
@@ -195,9 +196,15 @@ func (e *Engine) restored(ctx context.Context, s *control.State, log Log) (*fold
 		if !unfitCheckpoint(err) {
 			return nil, nil, err
 		}
+		if newer == nil && errors.Is(err, checkpoint.ErrVersion) {
+			newer = err
+		}
 		e.dismiss(ctx, c.Control, c.ID, err)
 	}
 	if err := outlived(s, nextInNone); err != nil {
+		if newer != nil { // nothing that this build reads is left
+			return nil, nil, fmt.Errorf("%w: %w", newer, err)
+		}
 		return nil, nil, err
 	}
 	return newFolding(), nil, nil

@@ -1,0 +1,3 @@
+// Package release tests what .ci/release builds: the same bytes in another directory, a bill of materials that names what
+// the binary is made of, sums that are right. The program that writes the bill is in a module of its own, sbom.
+package release
