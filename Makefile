@@ -86,7 +86,7 @@ docs: build ## the pages that are written from the code
 	bin/odradek docs settings > docs/settings.md
 	bin/odradek docs metrics > docs/metrics.md
 	go run ./test/terraform/readme terraform/modules/*
-	cp examples/monitoring/alerts.yml charts/odradek/alerts.yml
+	cp examples/monitoring/alerts.yml examples/helm/odradek/alerts.yml
 
 release: ## the files of a release in dist/: binaries, bills of materials, SHA256SUMS (docs/releasing.md)
 	@.ci/release $(VERSION) dist

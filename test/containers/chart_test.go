@@ -19,7 +19,7 @@ import (
 	"github.com/odradek/odradek/topic"
 )
 
-const chart = top + "/charts/odradek"
+const chart = top + "/examples/helm/odradek"
 
 // helm runs it as Kubernetes 1.30 would have it, and gives what it printed and whether it succeeded.
 func helm(t *testing.T, args ...string) (string, error) {
@@ -314,7 +314,7 @@ func TestChart_RulesAreThoseOfTheExamples(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(source, own) {
-		t.Error("charts/odradek/alerts.yml is not examples/monitoring/alerts.yml: type `make docs`")
+		t.Error("examples/helm/odradek/alerts.yml is not examples/monitoring/alerts.yml: type `make docs`")
 	}
 	var want any
 	if err := yaml.Unmarshal(source, &want); err != nil {
