@@ -37,7 +37,7 @@ func (a *agent) openToRead(ctx context.Context, place string) (objectstore.Store
 // learn finds out whether this cluster is a fork, and of what. A bucket that is away is waited for.
 func (a *agent) learn(ctx context.Context) error {
 	for {
-		err := a.heir.Learn(ctx)
+		err := a.heir.LearnBy(objectstore.Because(ctx, objectstore.ReasonRecovery), a.store)
 		if err == nil || errors.Is(err, cluster.ErrEnded) || errors.Is(err, control.ErrUnknownRecord) || errors.Is(err, control.ErrCorrupt) ||
 			errors.Is(err, slotlog.ErrCorrupt) || a.where.Scheme == "file" {
 			return err

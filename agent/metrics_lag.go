@@ -136,7 +136,7 @@ func (m *lagMetrics) topics(state *control.State, show shower) {
 func (m *lagMetrics) groups(state *control.State, show shower) {
 	ctx, cancel := context.WithTimeout(context.Background(), scrapeGroups)
 	defer cancel()
-	listed, err := m.s.groups.List(ctx)
+	listed, err := m.s.groups.Look(ctx)
 	if err != nil && listed == nil {
 		return // they are being loaded; the next scrape shows them
 	}
@@ -147,8 +147,8 @@ func (m *lagMetrics) groups(state *control.State, show shower) {
 	for _, g := range listed {
 		described := m.s.groups.Describe(ctx, group.DescribeRequest{Group: g.Group})
 		fetched := m.s.groups.Fetch(ctx, group.FetchRequest{Group: g.Group, All: true})
-		picture, err := described.Wait(ctx)
-		committed, ferr := fetched.Wait(ctx)
+		picture, err := described.Look(ctx)
+		committed, ferr := fetched.Look(ctx)
 		if err != nil || ferr != nil || picture.Err != nil || committed.Err != nil {
 			continue // it went away meanwhile
 		}

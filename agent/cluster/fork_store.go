@@ -54,8 +54,11 @@ var (
 func NewHeir(store objectstore.Store, open OpenPlace) *Heir { return &Heir{store: store, open: open} }
 
 // Learn reads control/0, which never changes once it is there. ErrEnded: it is the tombstone of a fork that was never born.
-func (h *Heir) Learn(ctx context.Context) error {
-	forked, _, err := readBirth(ctx, h.store)
+func (h *Heir) Learn(ctx context.Context) error { return h.LearnBy(ctx, h.store) }
+
+// LearnBy is Learn that reads through a store that stands above this one, such as one that counts.
+func (h *Heir) LearnBy(ctx context.Context, store objectstore.Store) error {
+	forked, _, err := readBirth(ctx, store)
 	if err != nil || forked == nil {
 		return err
 	}

@@ -75,6 +75,15 @@ func call[T any](ctx context.Context, c *Coordinator, group string, step step) *
 
 // List lists the groups of all loaded partitions by id. With ErrLoadInProgress the list lacks those still being read.
 func (c *Coordinator) List(ctx context.Context) ([]Listing, error) {
+	return c.list(ctx, (*Pending[ListReply]).Wait)
+}
+
+// Look is List from memory, without a proof that this agent is their coordinator still: for metrics, not for clients.
+func (c *Coordinator) Look(ctx context.Context) ([]Listing, error) {
+	return c.list(ctx, (*Pending[ListReply]).Look)
+}
+
+func (c *Coordinator) list(ctx context.Context, wait func(*Pending[ListReply], context.Context) (ListReply, error)) ([]Listing, error) {
 	var out []Listing
 	var pending []*Pending[ListReply]
 	var incomplete error
@@ -87,7 +96,7 @@ func (c *Coordinator) List(ctx context.Context) ([]Listing, error) {
 		pending = append(pending, admit[ListReply](ctx, l, func(m *Machine, now time.Time, n Call) Decision { return m.List(now, n) }))
 	}
 	for _, p := range pending {
-		r, err := p.Wait(ctx)
+		r, err := wait(p, ctx)
 		if errors.Is(err, ErrNotCoordinator) {
 			continue // moved away meanwhile
 		}

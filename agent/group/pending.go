@@ -18,7 +18,13 @@ type Pending[T any] struct {
 // Wait blocks until the answer is there and, where it rests on memory, proved (O1). The error says why there is no
 // answer: ErrNotCoordinator, ErrLoadInProgress or the end of ctx; a refusal is the Err of the answer. The end of ctx
 // does not take the request back. Wait is called once.
-func (p *Pending[T]) Wait(ctx context.Context) (T, error) {
+func (p *Pending[T]) Wait(ctx context.Context) (T, error) { return p.wait(ctx, true) }
+
+// Look is Wait without the proof, which asks the bucket: the answer is what this agent has in memory. It is for metrics and decides
+// nothing (O1).
+func (p *Pending[T]) Look(ctx context.Context) (T, error) { return p.wait(ctx, false) }
+
+func (p *Pending[T]) wait(ctx context.Context, prove bool) (T, error) {
 	var none T
 	if p.life == nil {
 		return p.done, p.err
@@ -27,7 +33,7 @@ func (p *Pending[T]) Wait(ctx context.Context) (T, error) {
 	if err != nil {
 		return none, err
 	}
-	if r.Prove {
+	if prove && r.Prove {
 		if err := p.life.shard.c.log.Proof(ctx, p.asked); err != nil {
 			return none, notCoordinator(err)
 		}
