@@ -13,5 +13,5 @@
 // connections with a reset.
 //
 // A link owns its goroutines: one that accepts, two per connection; Close waits for them, and for PUTs that are held. All
-// methods may be called concurrently. Used by test/chaos and test/demo only.
+// methods may be called concurrently. Used by test/chaos, test/demo and test/alerts only.
 package link
