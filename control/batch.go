@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"strings"
 )
 
 // What Decode and Restore answer, to be told apart by errors.Is.
@@ -67,16 +66,16 @@ func Decode(payload []byte) ([]Record, error) {
 	if len(payload) < batchHeader+batchTrailer {
 		return nil, fmt.Errorf("%w: %d bytes", ErrCorrupt, len(payload))
 	}
-	known := len(batchMagic) - 1 // what is behind it is the version
-	if v, ok := strings.CutPrefix(string(payload[:len(batchMagic)]), batchMagic[:known]); ok && v != batchMagic[known:] {
-		return nil, fmt.Errorf("%w: batch of version %s, this build reads %s", ErrUnknownRecord, v, batchMagic[known:])
-	}
-	if magic := payload[:len(batchMagic)]; string(magic) != batchMagic {
-		return nil, fmt.Errorf("%w: magic %q, want %q", ErrCorrupt, magic, batchMagic)
+	known := len(batchMagic) - 1 // what is behind it is the version; every version has its checksum at the end
+	if have := payload[:len(batchMagic)]; string(have[:known]) != batchMagic[:known] {
+		return nil, fmt.Errorf("%w: magic %q, want %q", ErrCorrupt, have, batchMagic)
 	}
 	end := len(payload) - batchTrailer
 	if got, want := crc32.Checksum(payload[:end], castagnoli), binary.BigEndian.Uint32(payload[end:]); got != want {
 		return nil, fmt.Errorf("%w: crc %08x, want %08x", ErrCorrupt, got, want)
+	}
+	if v := payload[known]; v != batchMagic[known] {
+		return nil, fmt.Errorf("%w: batch of version %c, this build reads %c", ErrUnknownRecord, v, batchMagic[known])
 	}
 	count := binary.BigEndian.Uint32(payload[len(batchMagic):])
 	rest := payload[batchHeader:end]
@@ -111,7 +110,7 @@ func decodeRecord(b []byte) (Record, []byte, error) {
 	k, ok := kindOf(typ)
 	if !ok || version == 0 || int(version) > len(k.decode) {
 		if !ok {
-			return nil, nil, fmt.Errorf("%w: type %d version %d", ErrUnknownRecord, typ, version)
+			return nil, nil, fmt.Errorf("%w: type %d (%s) version %d", ErrUnknownRecord, typ, typ, version)
 		}
 		return nil, nil, fmt.Errorf("%w: type %d (%s) version %d, this build reads %d", ErrUnknownRecord, typ, typ, version, len(k.decode))
 	}

@@ -178,7 +178,8 @@ func TestRecover_UnknownVersionIsNamed(t *testing.T) {
 	head := m.files[0][:fileHeaderUsed]
 	copy(head[60:], be32(checksum(head[:60])))
 	n, r := m.recoverPrefix(t, m.files, "version 2")
-	if want := "write-ahead log is corrupt: file 00000.wal, offset 0: version 2, want 1"; n != 0 || r.Err == nil || r.Err.Error() != want {
+	want := "00000.wal: write-ahead log version unknown: 2, this build reads 1"
+	if n != 0 || !errors.Is(r.Err, ErrVersion) || errors.Is(r.Err, ErrCorrupt) || r.Err.Error() != want {
 		t.Fatalf("got %d entries and %v, want %q", n, r.Err, want)
 	}
 }
