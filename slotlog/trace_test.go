@@ -30,11 +30,13 @@ func (n *notes) add(line string) {
 	n.lines = append(n.lines, line)
 }
 
-func (n noted) Begin(name string, _ trace.Kind, _ time.Time) trace.Recorder { return noted{name, n.all} }
-func (n noted) Join(string, time.Time, []trace.Span) trace.Recorder         { return n }
-func (n noted) Set(trace.Attr)                                              {}
-func (n noted) Event(name string)                                           { n.all.add(n.name + ": " + name) }
-func (n noted) Link(trace.Recorder)                                         {}
+func (n noted) Begin(name string, _ trace.Kind, _ time.Time) trace.Recorder {
+	return noted{name, n.all}
+}
+func (n noted) Join(string, time.Time, []trace.Span) trace.Recorder { return n }
+func (n noted) Set(trace.Attr)                                      {}
+func (n noted) Event(name string)                                   { n.all.add(n.name + ": " + name) }
+func (n noted) Link(trace.Recorder)                                 {}
 func (n noted) End(err error) {
 	if err != nil {
 		n.all.add(n.name + " failed")
