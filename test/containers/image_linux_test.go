@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -285,6 +286,8 @@ func (r *running) do(t *testing.T, input string, args ...string) (string, int) {
 	in.Env = append(slices.Clone(in.Env), "ODRADEK_BOOTSTRAP="+r.kafka)
 	cmd := in.command(t)
 	cmd.Stdin = strings.NewReader(input)
+	runtime.LockOSThread() // the kernel ties the child to the thread that starts it: nothing may end that meanwhile
+	defer runtime.UnlockOSThread()
 	out, err := cmd.CombinedOutput()
 	if cmd.ProcessState == nil {
 		t.Fatal(err)

@@ -4,6 +4,7 @@ package crash
 
 import (
 	"os/exec"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -57,10 +58,19 @@ func (c *compactor) start() {
 	c.cmd, c.exited = harness.Command(c.t, c.env, c.args...), make(chan struct{})
 	c.cmd.Stdout, c.cmd.Stderr = c, c
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := c.cmd.Start(); err != nil {
+	cmd, exited, started := c.cmd, c.exited, make(chan error)
+	go func() {
+		runtime.LockOSThread() // the kernel ties the child to the thread that started it: the thread must live as long
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			_ = cmd.Wait()
+		}
+		close(exited)
+	}()
+	if err := <-started; err != nil {
 		c.t.Fatal(err)
 	}
-	go func() { _ = c.cmd.Wait(); close(c.exited) }()
 }
 
 // end ends the process and gives its status.
