@@ -67,7 +67,7 @@ func hold(ctx context.Context, store objectstore.Store, pin *control.Pin) (*hold
 		h.states = append(h.states, s)
 		h.keys[head.Name().Key()] = true
 		for _, p := range head.Parts {
-			h.keys[p.Key()] = true
+			h.keys[p.Key()], h.keys[p.Twin()] = true, true
 		}
 	}
 	h.journal = make(map[topic.JournalID]topic.Slot)

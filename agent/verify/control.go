@@ -162,9 +162,11 @@ func (w *walk) beginAt(s *control.State, base checkpoint.Name) {
 	w.takePolicy(control.ClusterConfig{Set: set})
 }
 
-// checkGenesis checks that control/0 is there, which nothing stands for, and is of this cluster (S5).
+// checkGenesis checks that control/0 is there, which nothing stands for, and is of this cluster (S5). That of a fork stands
+// behind its ancestors' numbers (G7).
 func (w *walk) checkGenesis(ctx context.Context) error {
-	key := slotlog.ControlKey(0)
+	born, fork := w.state.Born()
+	key := slotlog.ControlKey(born)
 	b, err := w.store.Get(ctx, key)
 	if errors.Is(err, objectstore.ErrNotFound) {
 		w.find(key, "missing: it is never deleted")
@@ -176,6 +178,12 @@ func (w *walk) checkGenesis(ctx context.Context) error {
 	records, err := decodeControl(b)
 	if err != nil {
 		w.find(key, "%v", err)
+		return nil
+	}
+	if forked, ok := records[0].(control.Forked); ok && born > 0 {
+		if forked.ClusterID != w.state.ClusterID() || forked.Fork != fork {
+			w.find(key, "is of fork %s, cluster %s, the checkpoints are of fork %s, cluster %s", forked.Fork, forked.ClusterID, fork, w.state.ClusterID())
+		}
 		return nil
 	}
 	if s, _, err := control.New().Apply(0, records); err != nil {

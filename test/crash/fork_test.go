@@ -116,13 +116,19 @@ func (p *pool) swept(n float64, limit time.Duration) {
 func TestFork_BothClustersGoOnWhileAgentsDie(t *testing.T) {
 	t.Parallel()
 	s, r := servers.SharedMinIO(t), servers.OwnRedis(t)
-	p := &pool{t: t, options: harness.Options{Bucket: s.URL("records"), Redis: r.URL(), Env: s.Env(), Flags: sweeping}}
+	p := &pool{t: t, options: harness.Options{Bucket: s.URL("records"), Redis: r.URL(), Env: s.Env(), Flags: append([]string{"--gc-age", "1m"}, sweeping...)}}
 	p.start()
 	p.start()
 	createTopic(t, p.addr(), loadTopic, partitions)
 	p.work = startLoad(t, newLedger(), loadConfig{addr: p.addr(), producers: 4, opts: []kgo.Opt{kgo.SeedBrokers(p.addrs()...)}})
 	p.work.progress(1500, 60*time.Second)
 	p.commit("readers", 10)
+	eventually(t, 90*time.Second, func() error { // a fork keeps the control log from its checkpoints on
+		if at := metric(t, p.agents[0], "odradek_checkpoint_control"); at < 40 {
+			return fmt.Errorf("the newest checkpoint stands at %v", at)
+		}
+		return nil
+	})
 
 	acked, _ := p.work.have()
 	dying := p.agents[1]
@@ -167,6 +173,7 @@ func TestFork_BothClustersGoOnWhileAgentsDie(t *testing.T) {
 	p.agents[0].Restart()
 	p.swept(50, 2*time.Minute) // of what the fork does not need any more, or never did
 	fork.swept(50, 2*time.Minute)
+	forgets(t, s, "records") // what the fork begins with stays
 
 	for _, cluster := range []*pool{p, fork} {
 		cluster.work.finish(60 * time.Second)
