@@ -58,7 +58,7 @@ func TestPins_WhatASnapshotNamesStaysUntilItIsDeleted(t *testing.T) {
 		}
 		named = append(named, head.Name().Key())
 		for _, part := range head.Parts {
-			named = append(named, part.Key())
+			named = append(named, part.Key(), part.Twin())
 		}
 		classes := []string{slotlog.JournalsPrefix, slotlog.ControlPrefix, checkpoint.Prefix, topic.CompactedPrefix}
 		for _, class := range classes {
