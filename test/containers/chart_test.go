@@ -496,7 +496,7 @@ func TestChart_AgentsTakeTheirSettings(t *testing.T) {
 		t.Fatal(err)
 	}
 	cmd.Stdout, cmd.Stderr = log, log
-	exited, err := startTied(cmd)
+	exited, err := harness.StartTied(cmd)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -286,7 +286,7 @@ func (o *topology) start(name string) {
 		o.t.Fatal(err)
 	}
 	cmd.Stdout, cmd.Stderr = log, log
-	exited, err := startTied(cmd)
+	exited, err := harness.StartTied(cmd)
 	if err != nil {
 		o.t.Fatalf("%s: %v", name, err)
 	}

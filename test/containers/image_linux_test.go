@@ -256,7 +256,7 @@ func start(t *testing.T, i *image, env ...string) *running {
 	before := files(t, root)
 	r.cmd = r.inside.with("/odradek", "agent").command(t)
 	r.cmd.Stdout, r.cmd.Stderr = r.out, r.out
-	exited, err := startTied(r.cmd)
+	exited, err := harness.StartTied(r.cmd)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,6 @@ package crash
 
 import (
 	"os/exec"
-	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -23,7 +22,7 @@ type compactor struct {
 	http string
 
 	cmd    *exec.Cmd
-	exited chan struct{}
+	exited <-chan struct{}
 	mu     sync.Mutex // guards text
 	text   strings.Builder
 }
@@ -55,20 +54,10 @@ func startCompactor(t *testing.T, o harness.Options) *compactor {
 
 func (c *compactor) start() {
 	c.t.Helper()
-	c.cmd, c.exited = harness.Command(c.t, c.env, c.args...), make(chan struct{})
+	c.cmd = harness.Command(c.t, c.env, c.args...)
 	c.cmd.Stdout, c.cmd.Stderr = c, c
-	c.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	cmd, exited, started := c.cmd, c.exited, make(chan error)
-	go func() {
-		runtime.LockOSThread() // the kernel ties the child to the thread that started it: the thread must live as long
-		err := cmd.Start()
-		started <- err
-		if err == nil {
-			_ = cmd.Wait()
-		}
-		close(exited)
-	}()
-	if err := <-started; err != nil {
+	var err error
+	if c.exited, err = harness.StartTied(c.cmd); err != nil {
 		c.t.Fatal(err)
 	}
 }

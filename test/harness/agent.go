@@ -44,8 +44,8 @@ type Agent struct {
 	once     []string // more environment, of the next life only
 	logPath  string
 	cmd      *exec.Cmd
-	exited   chan struct{} // closed when the process was waited for
-	loggedAt int64         // size of the log when this life began
+	exited   <-chan struct{} // closed when the process was waited for
+	loggedAt int64           // size of the log when this life began
 }
 
 // Start starts an agent and waits until it is ready. It ends with the test.
@@ -119,21 +119,27 @@ func (a *Agent) Launch(flags ...string) {
 	cmd := Command(a.t, slices.Concat(a.env, a.once), args...)
 	a.once = nil
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = dieWithParent()
-	started, exited := make(chan error), make(chan struct{})
+	exited, err := StartTied(cmd)
+	if err != nil {
+		a.t.Fatalf("start agent: %v", err)
+	}
+	a.cmd, a.exited = cmd, exited
+}
+
+// StartTied starts a process that dies with this one; exited is closed when it was waited for.
+func StartTied(cmd *exec.Cmd) (exited <-chan struct{}, err error) {
+	dieWithParent(cmd)
+	started, ended := make(chan error), make(chan struct{})
 	go func() {
 		runtime.LockOSThread() // the kernel ties the child to the thread that started it: the thread must live as long
 		err := cmd.Start()
 		started <- err
 		if err == nil {
-			cmd.Wait()
+			_ = cmd.Wait()
 		}
-		close(exited)
+		close(ended)
 	}()
-	if err := <-started; err != nil {
-		a.t.Fatalf("start agent: %v", err)
-	}
-	a.cmd, a.exited = cmd, exited
+	return ended, <-started
 }
 
 // OnceWith adds environment to the next life, and to no other.
