@@ -287,8 +287,12 @@ func (w *walk) compareCheckpoint(ctx context.Context, c *checkpointCheck, head *
 			continue
 		}
 		same := p.End == of.end && p.Start == of.start
-		if !same && w.trimmedOf(p.Partition) { // slots that are not read any more may have said more, of what is gone
+		switch { // slots that are not read any more may have said more, of what is gone
+		case same:
+		case w.trimmedOf(p.Partition):
 			same = p.Start >= of.start && (p.End == of.end || p.End > of.end && p.End <= w.floor(p.Partition, p.Start))
+		case p.End == of.end && w.trimmedBelow(c): // a log start may be all that an owner wrote whose epoch is forgotten
+			same = p.Start >= of.start
 		}
 		if !same {
 			w.find(key, "%s stands at [%d,%d), its slots say [%d,%d)", p.Partition, p.Start, p.End, of.start, of.end)
@@ -333,6 +337,16 @@ func (w *walk) trimmedOf(p topic.Partition) bool {
 	}
 	for j := range w.state.Journals() { // of a topic that is deleted, which was whose is not known any more
 		if j.Trim > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// trimmedBelow says whether slots that a checkpoint holds are trimmed.
+func (w *walk) trimmedBelow(c *checkpointCheck) bool {
+	for id := range c.Journals() {
+		if j, ok := w.state.Journal(id); ok && j.Trim > 0 {
 			return true
 		}
 	}

@@ -340,6 +340,30 @@ func TestRun_ALogStartThatATrimmedSlotSetIsNewerThanACheckpoint(t *testing.T) {
 	f.clean()
 }
 
+// An owner may have written nothing of a partition but a log start; its epoch, without records, is forgotten with its journal.
+func TestRun_ALogStartOfAnEpochWithoutRecordsIsTheCheckpoints(t *testing.T) {
+	f := newForge(t)
+	f.begin()
+	f.fill()
+	f.seal(first, 3)
+	f.control(open(second, 1, sealed(3, 30, 5)))
+	f.slotWith(second, 0, segment.Footer{LogStarts: []segment.LogStart{{Partition: o1, Start: 2}}}, runOf(o0, 1, batch(30, 10, 1, nil)))
+	f.seal(second, 1)
+	f.holds(open(topic.JournalID{3}, 1, control.JournalSealed{Journal: second, SealSlot: 1, Parts: []control.Reassigned{
+		{Partition: o0, OldEpoch: 1, ToJournal: topic.JournalID{3}, Base: 40}, {Partition: o1, OldEpoch: 1, ToJournal: topic.JournalID{3}, Base: 5},
+	}}))
+	f.holds(f.compact(1, part{partition: o0, to: 40, batches: append(firstOf0(), batch(30, 10, 1, nil))}))
+	f.checkpoint()
+	f.checkpoint()
+	f.holds(control.Trim{Journal: second, Slot: 1})
+	f.clean()
+	f.checkpoint()
+	f.checkpoint()
+	f.clean()
+	f.remove(key(second, 0))
+	f.clean()
+}
+
 func TestRun_WhatWasTrimmedOfADeletedTopicIsNotMissed(t *testing.T) {
 	f := whole(t)
 	f.checkpoint()
