@@ -140,6 +140,9 @@ func (b *balancer) wanted() batch {
 			continue
 		}
 		delete(b.resting, m.Partition)
+		if _, _, owned := b.s.ingest.Owns(m.Partition); !owned {
+			continue // it is being taken over still
+		}
 		if moves.to[m.Partition] = m.To; len(moves.to) == min(movesAtOnce, moves.pace) {
 			break
 		}

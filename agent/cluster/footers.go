@@ -21,12 +21,16 @@ const (
 	footerPause  = 50 * time.Millisecond
 )
 
+// errSeal says that a slot holds a seal, not a footer: its journal ends there (I2), whether or not the control log says so yet.
+var errSeal = errors.New("a seal where data counts")
+
 // readFooter reads the footer of a slot that counts. What was damaged on its way is asked for again (C2): the footers of a
-// whole log must not be unreadable for one bad answer.
+// whole log must not be unreadable for one bad answer. Errors: slotlog.ErrHole, errSeal; slotlog.ErrCorrupt and
+// segment.ErrCorrupt; the store's.
 func readFooter(ctx context.Context, store objectstore.Store, j topic.JournalID, slot topic.Slot) (segment.Footer, error) {
 	for wait, try := footerPause, 1; ; wait, try = 2*wait, try+1 {
 		f, came, err := readFooterOnce(ctx, store, j, slot)
-		if err == nil || !came || try == footerTries {
+		if err == nil || !came || try == footerTries || errors.Is(err, errSeal) {
 			return f, err
 		}
 		if err := rest(ctx, wait); err != nil {
@@ -49,7 +53,7 @@ func readFooterOnce(ctx context.Context, store objectstore.Store, j topic.Journa
 		}
 		kind, d, err := slotlog.ReadTrailer(tail)
 		if err == nil && kind != slotlog.Data {
-			err = fmt.Errorf("a %s where data counts: %w", kind, slotlog.ErrCorrupt)
+			err = fmt.Errorf("%w: %w", errSeal, slotlog.ErrCorrupt)
 		}
 		if err != nil {
 			return segment.Footer{}, true, fmt.Errorf("%s: %w", key, err)

@@ -256,7 +256,7 @@ func (e *Engine) readOpen(ctx context.Context, f *followed, a control.Assignment
 	}
 	for slot := safe; ; slot++ {
 		footer, err := readFooter(ctx, e.store, f.id, slot)
-		if errors.Is(err, slotlog.ErrHole) {
+		if errors.Is(err, slotlog.ErrHole) || errors.Is(err, errSeal) {
 			if err := e.isEnd(ctx, f, slot); err != nil {
 				return err
 			}
@@ -274,8 +274,8 @@ func (e *Engine) readOpen(ctx context.Context, f *followed, a control.Assignment
 	}
 }
 
-// isEnd asks of a hole in a journal whether the journal ends there: what is deleted lies below a TRIM that was in the
-// control log before (I2, I9).
+// isEnd asks of a hole in a journal, or a seal that the control log does not tell of, whether the journal ends there: what is
+// deleted lies below a TRIM that was in the control log before (I2, I9), and a seal in its place means nothing (S3).
 func (e *Engine) isEnd(ctx context.Context, f *followed, hole topic.Slot) error {
 	if err := e.CatchUp(ctx); err != nil {
 		return err

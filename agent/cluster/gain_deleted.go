@@ -89,7 +89,8 @@ func (e *Engine) readEpoch(ctx context.Context, epoch control.Assignment, from t
 			err = tell(f.Repeated())
 		}
 	}
-	if errors.Is(err, errEnough) || errors.Is(err, slotlog.ErrHole) && !j.Sealed {
+	atEnd := errors.Is(err, slotlog.ErrHole) || errors.Is(err, errSeal) // whoever sealed it may not have said so
+	if errors.Is(err, errEnough) || atEnd && !j.Sealed {
 		return nil
 	}
 	return err

@@ -255,6 +255,61 @@ func TestGained_RedisAway(t *testing.T) {
 	}
 }
 
+// A journal may be sealed long before the control log says so, by one who was held up, and its owner may live on and not notice
+// while it has nothing to write: what was given away before is gained all the same.
+func TestGained_SealThatTheControlLogDoesNotTellOf(t *testing.T) {
+	for name, released := range map[string]bool{"from the release": true, "from the log": false} {
+		t.Run(name, func(t *testing.T) {
+			store, meta := memory.New(), &redis{Store: embedded.Open()}
+			a := join(t, store, meta)
+			b := join(t, store, meta)
+			c := join(t, store, meta)
+			for _, o := range []*owner{a, b} {
+				if err := o.CatchUp(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			p := a.topicAt(t, "orders", 1)[0]
+			for range 10 {
+				a.write(t, store, p)
+			}
+			a.raise(t, store, p, 7)
+			if released {
+				a.give(t, store, b, p)
+			} else { // there is no release in that slot
+				a.must(t, control.Assign{Partition: p, ToJournal: b.Journal(), Base: 10, Released: 3})
+				b.next[p] = 10
+				if err := b.CatchUp(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			seal, err := slotlog.SealJournal(t.Context(), store, a.Journal(), 0, "held up")
+			if err != nil || seal != a.slot {
+				t.Fatalf("sealed at slot %d, %v", seal, err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			for _, o := range []*owner{b, c} {
+				now := mustOwner(t, o, p)
+				taken, err := o.Gained(ctx, now)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !isAt(&taken.Producers, p, now.Base) {
+					t.Error("the producers are not those of the log")
+				}
+				if got := o.begins(p); got != 7 {
+					t.Errorf("begins at %d, want 7", got)
+				}
+				if o == b {
+					b.write(t, store, p)
+					b.sealedBy(t, store, c)
+				}
+			}
+		})
+	}
+}
+
 // While the bucket is away a partition waits; it is taken over when the bucket is back, given up when it is assigned on.
 func TestGained_BucketAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
