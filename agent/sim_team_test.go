@@ -92,7 +92,7 @@ type simMember struct {
 	owns       []int32
 	next       [simTeamParts]topic.Offset
 	generation int32                  // that it has its assignment of; team.mu guards this against others, and what follows
-	heard      map[*session]time.Time // when it sent the last heartbeat that this session took
+	heard      map[*session]time.Time // when it sent the last heartbeat that this session looked at
 }
 
 func (c *simMember) work(ctx context.Context) {
@@ -243,8 +243,9 @@ func (c *simMember) lost(by *session, err error) {
 }
 
 func (c *simMember) beat(ctx context.Context) bool {
-	sent := time.Now()
+	sent, looked := time.Now(), false
 	by, err := c.ask(ctx, simTimeout, func(ctx context.Context, s *session) error {
+		looked = !c.loading(s)
 		r, err := s.groups.Heartbeat(ctx, group.HeartbeatRequest{
 			Group: c.team.group, MemberID: c.id, InstanceID: c.instance, Generation: c.generation,
 		}).Wait(ctx)
@@ -256,8 +257,18 @@ func (c *simMember) beat(ctx context.Context) bool {
 	}
 	c.team.mu.Lock()
 	defer c.team.mu.Unlock()
-	c.heard[by] = sent
+	if looked {
+		c.heard[by] = sent
+	}
 	return true
+}
+
+// loading says whether a session's coordinator reads its log still: it answers heartbeats without a look then.
+func (c *simMember) loading(s *session) bool {
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	_, err := s.groups.Describe(ended, group.DescribeRequest{Group: c.team.group}).Look(ended)
+	return errors.Is(err, group.ErrLoadInProgress)
 }
 
 // commit commits a rising offset for one of the member's partitions, under its generation.
