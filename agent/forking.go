@@ -14,14 +14,17 @@ import (
 	"github.com/odradek/odradek/slotlog"
 )
 
-// openPlace opens another place of this agent's bucket, where a fork lives.
+// openPlace opens another place of this agent's bucket, where a fork lives. What is asked of it is on this agent's bill.
 func (a *agent) openPlace(ctx context.Context, place string) (objectstore.Store, error) {
 	at, err := bucket.At(a.settings.Stores.Bucket, place)
 	if err != nil {
 		return nil, err
 	}
 	store, _, err := bucket.Open(ctx, at)
-	return store, err
+	if err != nil {
+		return nil, err
+	}
+	return a.store.Of(store).For(objectstore.ReasonCompaction), nil
 }
 
 // openToRead opens the place of a cluster that this one is a fork of.

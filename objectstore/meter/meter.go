@@ -71,6 +71,13 @@ func (s *Store) For(reason objectstore.Reason) *Store {
 	return &part
 }
 
+// Of gives a meter of another store, whose calls go on the same bill: that of another place of the bucket.
+func (s *Store) Of(store objectstore.Store) *Store {
+	other := *s
+	other.store, other.tells = store, objectstore.TellsAttempts(store)
+	return &other
+}
+
 // TellsAttempts implements objectstore.Attempting.
 func (s *Store) TellsAttempts() bool { return s.tells }
 

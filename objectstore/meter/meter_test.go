@@ -130,6 +130,29 @@ func TestUpload_EachRequestCounts(t *testing.T) {
 	}
 }
 
+// What is asked of another place of the bucket is on the same bill, whether or not its store tells of each request it sends.
+func TestOf_AnotherPlaceIsOnTheSameBill(t *testing.T) {
+	s := wrap(t, memory.New())
+	other := memory.New()
+	elsewhere := s.Of(other).For(objectstore.ReasonCompaction)
+	if err := elsewhere.Create(t.Context(), "k", objectstore.NewBody([]byte("12345"))); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Get(t.Context(), "k"); !errors.Is(err, objectstore.ErrNotFound) {
+		t.Errorf("it is here: %v", err)
+	}
+	if b, err := other.Get(t.Context(), "k"); err != nil || string(b) != "12345" {
+		t.Errorf("it is not there: %q, %v", b, err)
+	}
+	requests, bytes := s.Billed(meter.Line{Kind: objectstore.KindCreate, Reason: objectstore.ReasonCompaction})
+	if requests != 1 || bytes != 5 {
+		t.Errorf("%d requests of %d bytes on the bill", requests, bytes)
+	}
+	if n := s.Requests(objectstore.KindCreate, meter.OutcomeOK); n != 1 {
+		t.Errorf("%d calls counted", n)
+	}
+}
+
 func TestNew_RegistersOnce(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	if _, err := meter.New(memory.New(), registry, meter.Free); err != nil {

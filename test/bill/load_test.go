@@ -6,6 +6,7 @@ import (
 	"math"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -23,12 +24,13 @@ func TestBill_AgentUnderLoad(t *testing.T) {
 	for _, s := range []struct {
 		name   string
 		server func(testing.TB) *servers.S3Server
-		url    func(*servers.S3Server) string
+		url    func(s *servers.S3Server, place string) string
 	}{
-		{"s3 client to MinIO", servers.MinIO, func(s *servers.S3Server) string { return s.URL("load") }},
-		{"minio client to versitygw", servers.VersityGW, func(s *servers.S3Server) string { return s.MinioURL("load") }},
+		{"s3 client to MinIO", servers.MinIO, (*servers.S3Server).URL},
+		{"minio client to versitygw", servers.VersityGW, (*servers.S3Server).MinioURL},
 	} {
 		t.Run(s.name, func(t *testing.T) {
+			t.Parallel() // most of it is waiting
 			server := s.server(t)
 			p := newProxy(t, server)
 			p.refuse = func(kind objectstore.Kind, n int64) bool {
@@ -41,16 +43,42 @@ func TestBill_AgentUnderLoad(t *testing.T) {
 				return 0
 			}
 			a := harness.Start(t, harness.Options{
-				Bucket: s.url(p.endpoint(server)), Env: server.Env(),
+				Bucket: s.url(p.endpoint(server), "load"), Env: server.Env(),
 				Flags: []string{
 					"--prices", "aws-standard", "--flush-interval", "20ms", "--checkpoint-slots", "64", "--checkpoint-interval", "10s",
-					"--compaction-size", "1MiB", "--compaction-slots", "32", "--compaction-interval", "1s", "--gc-grace", "1m",
+					"--compaction-size", "1MiB", "--compaction-slots", "32", "--compaction-interval", "1s", "--gc-grace", "10s",
 				},
 			})
 			load(t, a)
+			fork(t, server, p, s.url(server, "load"), s.url(server, forkPlace))
 			compare(t, a, p)
 		})
 	}
+}
+
+// forkPlace is where a fork of the cluster lives.
+const forkPlace = "forked"
+
+// fork starts a fork of what there is, by commands that are on nobody's bill, and waits until the agent has asked for something
+// of its: that is on the agent's.
+func fork(t *testing.T, server *servers.S3Server, p *proxy, url, place string) {
+	t.Helper()
+	for _, args := range [][]string{
+		{"snapshot", "create", "before", "--bucket", url}, {"fork", "create", place, "--snapshot", "before", "--bucket", url},
+	} {
+		if out, status := harness.Run(t, server.Env(), args...); status != 0 {
+			t.Fatalf("odradek %s: %s", strings.Join(args, " "), out)
+		}
+	}
+	for until := time.Now().Add(time.Minute); time.Now().Before(until); time.Sleep(100 * time.Millisecond) {
+		p.mu.Lock()
+		asked := p.forks
+		p.mu.Unlock()
+		if asked > 0 {
+			return
+		}
+	}
+	t.Error("nothing of the fork was asked for")
 }
 
 // load produces and consumes until the agent has compacted and deleted.

@@ -27,6 +27,7 @@ type proxy struct {
 	mu       sync.Mutex // guards all below
 	requests map[objectstore.Kind]int64
 	bytes    map[objectstore.Kind]int64
+	forks    int // requests for objects of the fork
 	// refuse and slow are called with the number of the request among those of its kind, under the lock; nil: never.
 	refuse func(kind objectstore.Kind, n int64) bool          // answer 503
 	slow   func(kind objectstore.Kind, n int64) time.Duration // before it is passed on
@@ -54,6 +55,11 @@ func newProxy(t *testing.T, s *servers.S3Server) *proxy {
 			return // a hedge that was taken back before all of it was here
 		}
 		refused, wait := p.arrived(kind)
+		if strings.Contains(r.URL.Path, "/"+forkPlace+"/") {
+			p.mu.Lock()
+			p.forks++
+			p.mu.Unlock()
+		}
 		if !refused && (kind == objectstore.KindCreate || kind == objectstore.KindPart) {
 			p.carried(kind, r.ContentLength)
 		}
