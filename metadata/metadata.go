@@ -22,6 +22,9 @@ var (
 	ErrNotReady = errors.New("era not complete")
 	// ErrOutOfTurn says that a control record was not applied because it is not the next one.
 	ErrOutOfTurn = errors.New("control record out of turn")
+	// ErrUnreadable says that the store holds an entry of the index which this build cannot read: damaged, or of a version that
+	// it does not know. Another era is due (R1).
+	ErrUnreadable = errors.New("unreadable entry of the index")
 	// ErrNotRegistered says that a journal that would beat was never registered in this era, or was removed.
 	ErrNotRegistered = errors.New("journal not registered")
 	// ErrUnavailable says that the store cannot be reached or refuses work for now. Whether the call took effect

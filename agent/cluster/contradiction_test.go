@@ -17,16 +17,20 @@ import (
 	"github.com/odradek/odradek/topic"
 )
 
-// lying is a metadata store that tells of slots above 0, in one era, what the bucket does not hold.
+// lying is a metadata store that tells of slots above 0, in one era, what the bucket does not hold, or nothing that can be read.
 type lying struct {
 	metadata.Store
-	era atomic.Uint64
+	era     atomic.Uint64
+	garbled bool
 }
 
 func (l *lying) Segments(ctx context.Context, pin metadata.Pin, from []metadata.Cursor, limit int) ([]metadata.Segment, error) {
 	segments, err := l.Store.Segments(ctx, pin, from, limit)
 	if l.era.Load() != pin.Era {
 		return segments, err
+	}
+	if l.garbled {
+		return nil, metadata.ErrUnreadable
 	}
 	segments = slices.Clone(segments)
 	for i := range segments {
@@ -40,41 +44,45 @@ func (l *lying) Segments(ctx context.Context, pin metadata.Pin, from []metadata.
 	return segments, err
 }
 
-// An index copy that is not what the bucket holds is built anew, and what it tells is not shown (I6).
+// An index copy that is not what the bucket holds, or that cannot be read, is built anew, and what it tells is not shown (I6).
 func TestMirror_CopyThatIsNotWhatTheBucketHoldsIsBuiltAnew(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		store, meta := memory.New(), &lying{Store: embedded.Open()}
-		a := join(t, store, meta)
-		b := join(t, store, meta)
-		for _, o := range []*owner{a, b} {
-			o.running(t, o.Follow)
-			o.running(t, o.Index)
-		}
-		time.Sleep(time.Minute)
-		p := a.topicAt(t, "t", 1)[0]
-		a.write(t, store, p)
-		time.Sleep(time.Second)
-		if err := b.SyncIndex(t.Context(), time.Now()); err != nil || b.sees(p) != 1 {
-			t.Fatalf("sees %d, %v", b.sees(p), err)
-		}
-		before, _ := b.State().NewestEra()
-		meta.era.Store(uint64(before.Number))
-		a.write(t, store, p)
-		time.Sleep(time.Second)
-		if err := b.SyncIndex(t.Context(), time.Now()); !errors.Is(err, errRebuild) {
-			t.Errorf("a copy that lies: %v, want errRebuild", err)
-		}
-		time.Sleep(time.Minute)
-		if now, _ := b.State().NewestEra(); now.Number != before.Number+1 || b.Era() != uint64(now.Number) {
-			t.Errorf("era %d follows %d, keeps %d", now.Number, before.Number, b.Era())
-		}
-		if err := b.SyncIndex(t.Context(), time.Now()); err != nil || b.sees(p) != 2 {
-			t.Errorf("then sees %d, %v; want 2", b.sees(p), err)
-		}
-		if err := b.Sound(); err != nil {
-			t.Errorf("what is in memory was right: %v", err)
-		}
-	})
+	for _, garbled := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) { buildsAnew(t, garbled) })
+	}
+}
+
+func buildsAnew(t *testing.T, garbled bool) {
+	store, meta := memory.New(), &lying{Store: embedded.Open(), garbled: garbled}
+	a := join(t, store, meta)
+	b := join(t, store, meta)
+	for _, o := range []*owner{a, b} {
+		o.running(t, o.Follow)
+		o.running(t, o.Index)
+	}
+	time.Sleep(time.Minute)
+	p := a.topicAt(t, "t", 1)[0]
+	a.write(t, store, p)
+	time.Sleep(time.Second)
+	if err := b.SyncIndex(t.Context(), time.Now()); err != nil || b.sees(p) != 1 {
+		t.Fatalf("sees %d, %v", b.sees(p), err)
+	}
+	before, _ := b.State().NewestEra()
+	meta.era.Store(uint64(before.Number))
+	a.write(t, store, p)
+	time.Sleep(time.Second)
+	if err := b.SyncIndex(t.Context(), time.Now()); !errors.Is(err, errRebuild) {
+		t.Errorf("a copy that lies: %v, want errRebuild", err)
+	}
+	time.Sleep(time.Minute)
+	if now, _ := b.State().NewestEra(); now.Number != before.Number+1 || b.Era() != uint64(now.Number) {
+		t.Errorf("era %d follows %d, keeps %d", now.Number, before.Number, b.Era())
+	}
+	if err := b.SyncIndex(t.Context(), time.Now()); err != nil || b.sees(p) != 2 {
+		t.Errorf("then sees %d, %v; want 2", b.sees(p), err)
+	}
+	if err := b.Sound(); err != nil {
+		t.Errorf("what is in memory was right: %v", err)
+	}
 }
 
 // An index in memory that is not what counts ends the agent's journal: nothing is decided by it, and the next one reads the

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/odradek/odradek/checkpoint"
+	"github.com/odradek/odradek/control"
 	"github.com/odradek/odradek/metadata"
 	"github.com/odradek/odradek/segment"
 	"github.com/odradek/odradek/topic"
@@ -302,6 +303,9 @@ func (e *Engine) readRedis(ctx context.Context) error {
 		}
 		limit := max(mirrorLeast, mirrorAtOnce/max(1, len(all)))
 		segments, err := e.meta.Segments(ctx, pinOf(newest), cursors, limit)
+		if errors.Is(err, metadata.ErrUnreadable) {
+			return e.unfitCopy(ctx, newest, err)
+		}
 		if err != nil {
 			return err
 		}
@@ -373,12 +377,17 @@ func (e *Engine) judgeCopy(ctx context.Context, s metadata.Segment, why error) e
 		e.Contradicted(why)
 		return why
 	}
-	if newest, ok := state.NewestEra(); ok {
-		slog.ErrorContext(ctx, "index copy is not what the bucket holds, building another", "journal", s.Journal.String(), "slot", s.Slot, "error", why)
-		e.unfit.Store(uint64(newest.Number))
+	newest, _ := state.NewestEra()
+	return e.unfitCopy(ctx, newest, fmt.Errorf("slot %d of journal %s is not what the bucket holds: %w", s.Slot, s.Journal, why))
+}
+
+// unfitCopy has another era built since nobody can go by what Redis holds of this one (R1). The error wraps why and errRebuild.
+func (e *Engine) unfitCopy(ctx context.Context, era control.Era, why error) error {
+	if e.unfit.Swap(uint64(era.Number)) != uint64(era.Number) {
+		slog.ErrorContext(ctx, "index copy cannot be used, building another", "era", era.Number, "error", why)
 		e.wake()
 	}
-	return fmt.Errorf("index copy of slot %d of journal %s is not what the bucket holds: %w", s.Slot, s.Journal, errRebuild)
+	return fmt.Errorf("index copy of era %d: %w: %w", era.Number, why, errRebuild)
 }
 
 // mirrorFooters takes in the slots [from, to) of a journal, which count, from the bucket. None of those that are not in yet

@@ -2,7 +2,6 @@ package redis
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 
 	"github.com/odradek/odradek/metadata"
@@ -19,9 +18,6 @@ import (
 //	           | position | length | raw length | CRC32C (4 bytes, little endian) | max timestamp (zigzag) |
 //	log start: | topic id (16 bytes) | partition | start |
 const entryVersion = 1
-
-// errEntry says that an entry is not what appendEntry writes.
-var errEntry = errors.New("bad entry")
 
 // appendEntry appends the entry of a segment to b.
 func appendEntry(b []byte, s metadata.Segment) []byte {
@@ -55,11 +51,11 @@ func appendEntry(b []byte, s metadata.Segment) []byte {
 	return b
 }
 
-// readEntry reads the entry of a journal's segment. It allocates no more than the entry's own size bears out.
+// readEntry reads the entry of a journal's segment. metadata.ErrUnreadable: it is not what appendEntry writes. It allocates no more than the entry's own size bears out.
 func readEntry(journal topic.JournalID, b []byte) (metadata.Segment, error) {
 	r := reader{b: b}
 	if version := r.byte(); version != entryVersion {
-		return metadata.Segment{}, fmt.Errorf("%w of journal %s: version %d, want %d", errEntry, journal, version, entryVersion)
+		return metadata.Segment{}, fmt.Errorf("%w of journal %s: version %d, want %d", metadata.ErrUnreadable, journal, version, entryVersion)
 	}
 	s := metadata.Segment{Journal: journal, Slot: topic.Slot(r.uvarint())}
 	var last topic.ID
@@ -91,7 +87,7 @@ func readEntry(journal topic.JournalID, b []byte) (metadata.Segment, error) {
 		start.Start = topic.Offset(r.uvarint())
 	}
 	if r.bad || len(r.b) != 0 {
-		return metadata.Segment{}, fmt.Errorf("%w of journal %s: %d bytes", errEntry, journal, len(b))
+		return metadata.Segment{}, fmt.Errorf("%w of journal %s: %d bytes", metadata.ErrUnreadable, journal, len(b))
 	}
 	return s, nil
 }

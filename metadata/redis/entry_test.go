@@ -52,11 +52,11 @@ func TestEntry_GoldenVersion1(t *testing.T) {
 func TestEntry_CutAnywhereIsRefused(t *testing.T) {
 	entry := appendEntry(nil, sampleSegment())
 	for n := range entry {
-		if _, err := readEntry(topic.JournalID{}, entry[:n]); !errors.Is(err, errEntry) {
+		if _, err := readEntry(topic.JournalID{}, entry[:n]); !errors.Is(err, metadata.ErrUnreadable) {
 			t.Fatalf("%d of %d bytes: %v", n, len(entry), err)
 		}
 	}
-	if _, err := readEntry(topic.JournalID{}, append(entry, 0)); !errors.Is(err, errEntry) {
+	if _, err := readEntry(topic.JournalID{}, append(entry, 0)); !errors.Is(err, metadata.ErrUnreadable) {
 		t.Fatal("a byte too many was accepted")
 	}
 }

@@ -1,8 +1,11 @@
 package upgrade
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
+	"fmt"
 	"hash/crc32"
 	"io/fs"
 	"maps"
@@ -13,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/redis/go-redis/v9"
 
 	"github.com/odradek/odradek/test/harness"
 )
@@ -171,6 +175,68 @@ func TestNewer_IsRefusedInOneLine(t *testing.T) {
 			}
 		})
 	}
+}
+
+// An entry of the index in Redis that is a version newer costs an era and no record: who reads it has the index built again.
+func TestNewer_EntryInRedisCostsAnEra(t *testing.T) {
+	t.Parallel()
+	f := unpack(t)
+	r := f.loaded()
+	options := func(i int) harness.Options {
+		o := f.options(i)
+		o.Redis, o.NoWait = r.URL(), true
+		return o
+	}
+	agents := []*harness.Agent{harness.Start(t, options(0)), harness.Start(t, options(1))}
+	for _, a := range agents {
+		a.WaitReady()
+	}
+	f.readsEverything(agents[0].Addr)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	c := redis.NewClient(&redis.Options{Addr: r.Addr})
+	defer c.Close()
+	open := func() string { return c.Get(ctx, c.Keys(ctx, "*:open").Val()[0]).Val() }
+	before := open()
+	raised := 0
+	eventually(t, func() error { // agents write slots at their start, which both have seen by then
+		for _, key := range c.Keys(ctx, "*:log:*").Val() {
+			entries, err := c.LRange(ctx, key, 0, -1).Result()
+			if err != nil {
+				return err
+			}
+			for i, e := range entries {
+				if e[0] == 1 {
+					if err := c.LSet(ctx, key, int64(i), "\x02"+e[1:]).Err(); err != nil {
+						return err
+					}
+					raised++
+				}
+			}
+		}
+		if raised == 0 {
+			return errors.New("the index has no entries")
+		}
+		return nil
+	})
+	out, status := harness.Run(t, nil, "verify", "--bucket", f.bucket(), "--redis", r.URL())
+	if status != 1 || !strings.Contains(out, "version 2, want 1") {
+		t.Errorf("odradek verify --redis: status %d\n%s", status, out)
+	}
+	o := f.options(0)
+	o.DataDir, o.Redis = "", r.URL()
+	third := harness.Start(t, o)
+	eventually(t, func() error {
+		if now := open(); now == before {
+			return fmt.Errorf("the era is still %s", now)
+		}
+		return nil
+	})
+	for _, a := range append(agents, third) {
+		f.readsEverything(a.Addr)
+		a.Stop()
+	}
+	f.verify("--redis", r.URL())
 }
 
 // oneLine says whether a line begins and holds what is wanted; nothing is wanted always is.
