@@ -3,7 +3,7 @@
 # Downloads are kept in .cache/clients; what is there and was made from the same files is not made again.
 #
 #   test/clients/prefetch.sh              everything
-#   test/clients/prefetch.sh java go      some of: java python python-old node go kcat cleaner kafka
+#   test/clients/prefetch.sh java go      some of: java python python-old node go kcat tools cleaner kafka
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -40,15 +40,19 @@ java() {
 	done
 }
 
-# of_kafka NAME compiles a project that runs parts of Apache Kafka, with the jars of a broker.
+# of_kafka NAME compiles a project that runs parts of Apache Kafka, with their jars.
 of_kafka() {
 	need java mvn
 	local project=test/clients/$1
-	if once "$1" "$root/$project/pom.xml" "$root/$project/src" || [ ! -d "$root/$project/target/lib" ]; then
+	local sources=("$root/$project/pom.xml")
+	[ ! -d "$root/$project/src" ] || sources+=("$root/$project/src")
+	if once "$1" "${sources[@]}" || [ ! -d "$root/$project/target/lib" ]; then
 		mvn -B -q -f "$root/$project" -Dmaven.repo.local="$cache/m2" compile
 		made
 	fi
 }
+
+tools() { of_kafka tools; } # its command line tools
 
 cleaner() { of_kafka cleaner; } # its log cleaner
 
@@ -93,7 +97,7 @@ go() {
 
 kcat() { need kcat; }
 
-for part in "${@:-java python python-old node go kcat cleaner kafka}"; do
+for part in "${@:-java python python-old node go kcat tools cleaner kafka}"; do
 	for name in $part; do
 		(
 			flock 9

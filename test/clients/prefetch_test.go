@@ -43,7 +43,8 @@ var (
 	nodePart      = partOf("node")
 	goPart        = partOf("go")
 	kcatPart      = partOf("kcat")
-	parts         = []part{kcatPart, nodePart, pythonPart, javaPart, goPart, oldPythonPart}
+	toolsPart     = partOf("tools")
+	parts         = []part{kcatPart, nodePart, pythonPart, javaPart, toolsPart, goPart, oldPythonPart}
 )
 
 // prefetch makes all parts, two at a time, while tests that need none of them run already.
