@@ -70,6 +70,13 @@ func copied(t *testing.T, tree string) string {
 	return to
 }
 
+// The writer of the bill is a module of its own, and so are its tests.
+func TestRelease_BillIsWrittenRight(t *testing.T) {
+	if out, err := exec.Command("go", "test", "-C", "sbom", ".").CombinedOutput(); err != nil {
+		t.Fatalf("go test -C sbom: %v\n%s", err, out)
+	}
+}
+
 func TestRelease_IsReproducibleAndSaysWhatItIsMadeOf(t *testing.T) {
 	tree, err := harness.Root()
 	if err != nil {
@@ -116,7 +123,10 @@ func TestRelease_IsReproducibleAndSaysWhatItIsMadeOf(t *testing.T) {
 				Hashes        []struct{ Alg, Content string }
 			}
 		}
-		Components []struct{ Name, Version, PURL string }
+		Components []struct {
+			Name, Version, PURL string
+			Licenses            []struct{ License struct{ ID string } }
+		}
 	}
 	if err := json.Unmarshal(files[name+".cdx.json"], &bom); err != nil {
 		t.Fatal(err)
@@ -126,6 +136,9 @@ func TestRelease_IsReproducibleAndSaysWhatItIsMadeOf(t *testing.T) {
 		got[c.Name] = c.Version
 		if c.PURL != "pkg:golang/"+c.Name+"@"+c.Version {
 			t.Errorf("package URL %q of %s %s", c.PURL, c.Name, c.Version)
+		}
+		if len(c.Licenses) == 0 || c.Licenses[0].License.ID == "" {
+			t.Errorf("%s has no licence", c.Name)
 		}
 	}
 	if diff := cmp.Diff(want, got); diff != "" || len(got) < 20 {

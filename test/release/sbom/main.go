@@ -1,5 +1,6 @@
 // Sbom writes the bill of materials of a Go binary in CycloneDX: the modules that the binary itself says it was linked
-// from. The same binary gives the same bytes: there is no time and no serial number in it.
+// from, with the licences that their sources in the module cache hold. It fails if one of them has none, or one that Odradek
+// may not be linked with. The same binary gives the same bytes: there is no time and no serial number in it.
 //
 //	go run -C test/release/sbom . -version v1.0.0 BINARY > BINARY.cdx.json
 package main
@@ -12,6 +13,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 
 	cdx "github.com/CycloneDX/cyclonedx-go"
 )
@@ -46,16 +48,29 @@ func run(path, version string) error {
 		BOMRef: main, Type: cdx.ComponentTypeApplication, Name: filepath.Base(path), Version: version, PackageURL: main,
 		Hashes: &[]cdx.Hash{{Algorithm: cdx.HashAlgoSHA256, Value: hex.EncodeToString(sum[:])}},
 	}}
+	std, err := licences(runtime.GOROOT())
+	if err != nil {
+		return fmt.Errorf("the standard library: %w", err)
+	}
 	all := []cdx.Component{{
 		BOMRef: purl("std", info.GoVersion), Type: cdx.ComponentTypeLibrary, Name: "std", Version: info.GoVersion, PackageURL: purl("std", info.GoVersion),
+		Licenses: std,
 	}}
 	for _, m := range info.Deps {
 		if m.Replace != nil {
 			return fmt.Errorf("%s is replaced by %s", m.Path, m.Replace.Path)
 		}
+		dir, err := sources(m.Path, m.Version)
+		if err != nil {
+			return err
+		}
+		under, err := licences(dir)
+		if err != nil {
+			return fmt.Errorf("%s: %w", m.Path, err)
+		}
 		ref := purl(m.Path, m.Version)
 		all = append(all, cdx.Component{BOMRef: ref, Type: cdx.ComponentTypeLibrary, Name: m.Path, Version: m.Version, PackageURL: ref,
-			Properties: &[]cdx.Property{{Name: "go.sum", Value: m.Sum}}})
+			Licenses: under, Properties: &[]cdx.Property{{Name: "go.sum", Value: m.Sum}}})
 	}
 	bom.Components = &all
 	needs := make([]string, 0, len(all))
