@@ -5,6 +5,7 @@
 //	policy_test.go   reads policies of IAM and of buckets, and says whether they let a request through
 //	calls_test.go    requests to the bucket, as a proxy sees them that asks the policies first
 //	suites_test.go   what the conformance suites send, compared with what policies and Redis' ACL grant
+//	instance_test.go the script with which an instance starts, run with programs that only note their calls
 //	pool_test.go     a pool that works under those policies, its metrics and its end, compared with the plan
 //
 // plans/ is what terraform tests, moto/ the server, readme/ writes the modules' READMEs. terraform must be in PATH; the
