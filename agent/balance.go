@@ -67,6 +67,11 @@ func (b *balancer) ask(moves []control.Move) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.asked = append(b.asked, moves...)
+	b.ring()
+}
+
+// ring has the cluster looked at soon.
+func (b *balancer) ring() {
 	select {
 	case b.bell <- struct{}{}:
 	default:
@@ -122,9 +127,13 @@ func (b *balancer) wanted() batch {
 		}
 	}
 	b.mu.Lock()
+	more := len(b.asked) > 0
 	b.asked = append(b.asked, later...)
 	b.mu.Unlock()
 	if len(moves.to) > 0 {
+		if more {
+			b.ring()
+		}
 		return moves
 	}
 	if _, ok := b.s.openEra(); !ok {
@@ -154,13 +163,8 @@ func (b *balancer) takeAsked(most int) []control.Move {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	n := min(most, len(b.asked))
-	taken := b.asked[:n]
-	if b.asked = b.asked[n:]; len(b.asked) > 0 {
-		select {
-		case b.bell <- struct{}{}:
-		default:
-		}
-	}
+	taken := b.asked[:n:n]
+	b.asked = b.asked[n:]
 	return taken
 }
 

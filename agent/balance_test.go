@@ -3,7 +3,21 @@ package agent
 import (
 	"testing"
 	"time"
+
+	"github.com/odradek/odradek/control"
 )
+
+// Moves that cannot be made yet are looked at again after a while, not at once, however many they are.
+func TestTakeAsked_DoesNotRing(t *testing.T) {
+	b := newBalancer(nil)
+	b.ask(make([]control.Move, 2*movesAtOnce+1))
+	<-b.bell
+	for _, want := range []int{movesAtOnce, movesAtOnce, 1, 0} {
+		if got := len(b.takeAsked(movesAtOnce)); got != want || len(b.bell) != 0 {
+			t.Errorf("%d taken, want %d; rung %d times", got, want, len(b.bell))
+		}
+	}
+}
 
 // All agents reckon the pace for themselves, of the same moves: together they must keep to the bound, and the share of an
 // agent that joins a pool of 10,000 partitions must be there within 30 s.

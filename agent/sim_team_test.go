@@ -245,7 +245,7 @@ func (c *simMember) lost(by *session, err error) {
 func (c *simMember) beat(ctx context.Context) bool {
 	sent, looked := time.Now(), false
 	by, err := c.ask(ctx, simTimeout, func(ctx context.Context, s *session) error {
-		looked = !c.loading(s)
+		looked = !c.loading(ctx, s)
 		r, err := s.groups.Heartbeat(ctx, group.HeartbeatRequest{
 			Group: c.team.group, MemberID: c.id, InstanceID: c.instance, Generation: c.generation,
 		}).Wait(ctx)
@@ -264,10 +264,10 @@ func (c *simMember) beat(ctx context.Context) bool {
 }
 
 // loading says whether a session's coordinator reads its log still: it answers heartbeats without a look then.
-func (c *simMember) loading(s *session) bool {
-	ended, cancel := context.WithCancel(context.Background())
+func (c *simMember) loading(ctx context.Context, s *session) bool {
+	ended, cancel := context.WithCancel(ctx)
 	cancel()
-	_, err := s.groups.Describe(ended, group.DescribeRequest{Group: c.team.group}).Look(ended)
+	_, err := s.groups.Describe(ctx, group.DescribeRequest{Group: c.team.group}).Look(ended)
 	return errors.Is(err, group.ErrLoadInProgress)
 }
 

@@ -132,7 +132,7 @@ type Engine struct {
 	reached atomic.Pointer[moment] // when the end of the control log was read last (O3)
 	leaving atomic.Bool            // this agent sealed its journal itself
 	broken  atomic.Pointer[error]  // why this agent must not go on
-	unfit   atomic.Uint64          // an era whose index copy is not what the bucket holds
+	unfit   atomic.Uint64          // an era whose index copy cannot be used: it is not what the bucket holds, or cannot be read
 }
 
 // New makes an engine that knows nothing yet. Stop ends it.

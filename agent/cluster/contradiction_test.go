@@ -17,11 +17,11 @@ import (
 	"github.com/odradek/odradek/topic"
 )
 
-// lying is a metadata store that tells of slots above 0, in one era, what the bucket does not hold, or nothing that can be read.
+// lying is a metadata store that tells of slots above 0, in one era, what the bucket does not hold.
 type lying struct {
 	metadata.Store
-	era     atomic.Uint64
-	garbled bool
+	era atomic.Uint64
+	how string
 }
 
 func (l *lying) Segments(ctx context.Context, pin metadata.Pin, from []metadata.Cursor, limit int) ([]metadata.Segment, error) {
@@ -29,14 +29,17 @@ func (l *lying) Segments(ctx context.Context, pin metadata.Pin, from []metadata.
 	if l.era.Load() != pin.Era {
 		return segments, err
 	}
-	if l.garbled {
+	if l.how == "unreadable" {
 		return nil, metadata.ErrUnreadable
 	}
 	segments = slices.Clone(segments)
 	for i := range segments {
+		if l.how == "ahead" && segments[i].Slot > 0 {
+			segments[i].Slot += 100
+		}
 		segments[i].Extents = slices.Clone(segments[i].Extents)
 		for n := range segments[i].Extents {
-			if x := &segments[i].Extents[n]; x.Base > 0 {
+			if x := &segments[i].Extents[n]; x.Base > 0 && l.how != "ahead" {
 				x.Base--
 			}
 		}
@@ -46,13 +49,15 @@ func (l *lying) Segments(ctx context.Context, pin metadata.Pin, from []metadata.
 
 // An index copy that is not what the bucket holds, or that cannot be read, is built anew, and what it tells is not shown (I6).
 func TestMirror_CopyThatIsNotWhatTheBucketHoldsIsBuiltAnew(t *testing.T) {
-	for _, garbled := range []bool{false, true} {
-		synctest.Test(t, func(t *testing.T) { buildsAnew(t, garbled) })
+	for _, how := range []string{"of other offsets", "unreadable", "ahead"} {
+		t.Run(how, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { buildsAnew(t, how) })
+		})
 	}
 }
 
-func buildsAnew(t *testing.T, garbled bool) {
-	store, meta := memory.New(), &lying{Store: embedded.Open(), garbled: garbled}
+func buildsAnew(t *testing.T, how string) {
+	store, meta := memory.New(), &lying{Store: embedded.Open(), how: how}
 	a := join(t, store, meta)
 	b := join(t, store, meta)
 	for _, o := range []*owner{a, b} {

@@ -30,7 +30,7 @@ var errSeal = errors.New("a seal where data counts")
 func readFooter(ctx context.Context, store objectstore.Store, j topic.JournalID, slot topic.Slot) (segment.Footer, error) {
 	for wait, try := footerPause, 1; ; wait, try = 2*wait, try+1 {
 		f, came, err := readFooterOnce(ctx, store, j, slot)
-		if err == nil || !came || try == footerTries || errors.Is(err, errSeal) {
+		if err == nil || !came || try == footerTries {
 			return f, err
 		}
 		if err := rest(ctx, wait); err != nil {
@@ -53,7 +53,14 @@ func readFooterOnce(ctx context.Context, store objectstore.Store, j topic.Journa
 		}
 		kind, d, err := slotlog.ReadTrailer(tail)
 		if err == nil && kind != slotlog.Data {
-			err = fmt.Errorf("%w: %w", errSeal, slotlog.ErrCorrupt)
+			whole, err := slotlog.Read(ctx, store, key) // a trailer does not show damage on its way (S1)
+			switch {
+			case err != nil:
+				return segment.Footer{}, false, fmt.Errorf("footer: %w", err)
+			case whole.Kind == slotlog.Seal:
+				return segment.Footer{}, false, fmt.Errorf("%s: %w: %w", key, errSeal, slotlog.ErrCorrupt)
+			}
+			return segment.Footer{}, true, fmt.Errorf("%s: its trailer says %s: %w", key, kind, slotlog.ErrCorrupt)
 		}
 		if err != nil {
 			return segment.Footer{}, true, fmt.Errorf("%s: %w", key, err)

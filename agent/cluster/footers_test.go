@@ -165,7 +165,11 @@ func TestReadFooter_DamagedOnItsWayIsReadAgain(t *testing.T) {
 	}
 	harmless := 0
 	for at := range len(object) {
-		for name, mangle := range map[string]func([]byte) []byte{"flipped": faulty.FlipBit(at), "cut short": faulty.Truncate(at)} {
+		mangles := map[string]func([]byte) []byte{"flipped": faulty.FlipBit(at), "cut short": faulty.Truncate(at)}
+		if at == 0 {
+			mangles["called a seal"] = sealedTrailer
+		}
+		for name, mangle := range mangles {
 			synctest.Test(t, func(t *testing.T) {
 				store := faulty.New(whole, faulty.NthOf(objectstore.KindGetRange, 1, faulty.Fault{Mangle: mangle}))
 				got, err := readFooter(t.Context(), store, oldJournal, 0)
@@ -179,7 +183,7 @@ func TestReadFooter_DamagedOnItsWayIsReadAgain(t *testing.T) {
 		}
 	}
 	if harmless >= len(object) {
-		t.Errorf("%d of %d times nothing was asked for again", harmless, 2*len(object))
+		t.Errorf("%d of %d times nothing was asked for again", harmless, 2*len(object)+1)
 	}
 	synctest.Test(t, func(t *testing.T) {
 		bad := faulty.New(whole, func(faulty.Call) faulty.Fault { return faulty.Fault{Mangle: faulty.FlipBit(-slotlog.TrailerSize - 1)} })

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"sync"
@@ -307,6 +308,68 @@ func TestGained_SealThatTheControlLogDoesNotTellOf(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// That a journal ends at a slot is believed only of the whole object: a trailer does not show damage on its way, and log starts
+// may lie behind it (S1).
+func TestGained_TrailerThatIsDamagedOnItsWayEndsNoJournal(t *testing.T) {
+	whole := memory.New()
+	var key string
+	store := faulty.New(whole, func(c faulty.Call) faulty.Fault {
+		if c.Kind != objectstore.KindGetRange || c.Key != key || c.OfKey != 1 {
+			return faulty.Fault{}
+		}
+		return faulty.Fault{Mangle: sealedTrailer}
+	})
+	a := join(t, whole, &redis{Store: embedded.Open()})
+	b := join(t, store, a.meta)
+	for _, o := range []*owner{a, b} {
+		if err := o.CatchUp(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := a.topicAt(t, "orders", 1)[0]
+	for range 10 {
+		a.write(t, whole, p)
+	}
+	a.raise(t, whole, p, 7)
+	key = slotlog.JournalKey(a.Journal(), a.slot-1)
+	a.give(t, whole, b, p)
+	if b.gains(t, p); b.begins(p) != 7 {
+		t.Errorf("begins at %d, want 7", b.begins(p))
+	}
+}
+
+// sealedTrailer makes the trailer of a slot that holds data say that it is a seal.
+func sealedTrailer(b []byte) []byte {
+	b = bytes.Clone(b)
+	b[len(b)-slotlog.TrailerSize+8] ^= byte(slotlog.Data ^ slotlog.Seal)
+	return b
+}
+
+// An epoch of a journal that is sealed, which the control log does not say, ends at the seal.
+func TestReadEpoch_SealThatTheControlLogDoesNotTellOf(t *testing.T) {
+	store, meta := memory.New(), embedded.Open()
+	a := join(t, store, meta)
+	b := join(t, store, meta)
+	if err := a.CatchUp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	p := a.topicAt(t, "orders", 1)[0]
+	for range 3 {
+		a.write(t, store, p)
+	}
+	if err := b.CatchUp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := slotlog.SealJournal(t.Context(), store, a.Journal(), 0, "held up"); err != nil {
+		t.Fatal(err)
+	}
+	slots := 0
+	err := b.readEpoch(t.Context(), mustOwner(t, b, p), 0, func(segment.SlotExtents) (bool, error) { slots++; return false, nil })
+	if err != nil || slots != int(a.slot) {
+		t.Errorf("%d slots, %v; want %d", slots, err, a.slot)
 	}
 }
 

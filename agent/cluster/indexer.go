@@ -242,7 +242,7 @@ func (e *Engine) same(pin metadata.Pin) error {
 		return fmt.Errorf("era %d follows %d: %w", newest.Number, pin.Era, metadata.ErrEra)
 	}
 	if e.unfit.Load() == pin.Era {
-		return fmt.Errorf("era %d does not hold what the bucket holds: %w", pin.Era, errRebuild)
+		return fmt.Errorf("era %d cannot be gone by: %w", pin.Era, errRebuild)
 	}
 	return e.beating.met(pin)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/odradek/odradek/control"
 	"github.com/odradek/odradek/metadata"
 	"github.com/odradek/odradek/segment"
+	"github.com/odradek/odradek/slotlog"
 	"github.com/odradek/odradek/topic"
 )
 
@@ -315,7 +316,7 @@ func (e *Engine) readRedis(ctx context.Context) error {
 			for n < len(segments) && segments[n].Journal == f.id {
 				n++
 			}
-			if err := e.mirrorSegments(ctx, f, segments[:n]); err != nil {
+			if err := e.mirrorSegments(ctx, newest, f, segments[:n]); err != nil {
 				return err
 			}
 			if segments = segments[n:]; n == limit {
@@ -349,16 +350,17 @@ func (e *Engine) abreast(ctx context.Context, pin metadata.Pin) error {
 }
 
 // mirrorSegments takes in what Redis holds of a journal. Slots that it was loaded without lie below those that count: they
-// are read from the bucket (I6).
-func (e *Engine) mirrorSegments(ctx context.Context, f *followed, segments []metadata.Segment) error {
+// are read from the bucket (I6). What Redis tells of a slot that is not there has another era built.
+func (e *Engine) mirrorSegments(ctx context.Context, era control.Era, f *followed, segments []metadata.Segment) error {
 	for _, s := range segments {
-		if next := e.mirror.next(f); s.Slot > next {
+		next := e.mirror.next(f)
+		if s.Slot > next {
 			if err := e.mirrorFooters(ctx, f, next, s.Slot); err != nil {
-				return err
+				return e.judgeAhead(ctx, era, f, next, err)
 			}
 		}
 		if err := e.mirrorSlot(f, extentsOf(s)); err != nil {
-			return e.judgeCopy(ctx, s, err)
+			return e.judgeCopy(ctx, era, f, s, err)
 		}
 	}
 	return nil
@@ -366,10 +368,10 @@ func (e *Engine) mirrorSegments(ctx context.Context, f *followed, segments []met
 
 // judgeCopy says whose fault it is that a slot which Redis tells of does not fit the index in memory: if the bucket says
 // the same as Redis, what is in memory is not what counts; else a new era is due, with a copy that is (R1).
-func (e *Engine) judgeCopy(ctx context.Context, s metadata.Segment, why error) error {
+func (e *Engine) judgeCopy(ctx context.Context, era control.Era, f *followed, s metadata.Segment, why error) error {
 	said, err := readFooter(ctx, e.store, s.Journal, s.Slot)
 	if err != nil {
-		return err
+		return e.judgeAhead(ctx, era, f, s.Slot, err)
 	}
 	state := e.State()
 	want, have := present(state, said.Repeated()), present(state, extentsOf(s))
@@ -377,8 +379,19 @@ func (e *Engine) judgeCopy(ctx context.Context, s metadata.Segment, why error) e
 		e.Contradicted(why)
 		return why
 	}
-	newest, _ := state.NewestEra()
-	return e.unfitCopy(ctx, newest, fmt.Errorf("slot %d of journal %s is not what the bucket holds: %w", s.Slot, s.Journal, why))
+	return e.unfitCopy(ctx, era, fmt.Errorf("slot %d of journal %s is not what the bucket holds: %w", s.Slot, s.Journal, why))
+}
+
+// judgeAhead says what it means that slots from one on, which Redis tells of, could not be read: where the journal ends below
+// them, and none of them was trimmed, Redis is ahead of the bucket (I6).
+func (e *Engine) judgeAhead(ctx context.Context, era control.Era, f *followed, from topic.Slot, err error) error {
+	if !errors.Is(err, slotlog.ErrHole) && !errors.Is(err, errSeal) {
+		return err
+	}
+	if trimmed := e.isEnd(ctx, f, from); trimmed != nil {
+		return trimmed
+	}
+	return e.unfitCopy(ctx, era, err)
 }
 
 // unfitCopy has another era built since nobody can go by what Redis holds of this one (R1). The error wraps why and errRebuild.

@@ -291,8 +291,8 @@ func (w *walk) compareCheckpoint(ctx context.Context, c *checkpointCheck, head *
 		case same:
 		case w.trimmedOf(p.Partition):
 			same = p.Start >= of.start && (p.End == of.end || p.End > of.end && p.End <= w.floor(p.Partition, p.Start))
-		case p.End == of.end && w.trimmedBelow(c): // a log start may be all that an owner wrote whose epoch is forgotten
-			same = p.Start >= of.start
+		case p.End == of.end && w.forgets(p.Partition) && w.trimmedBelow(c): // a log start may be all that a forgotten owner wrote
+			same = p.Start >= of.start && p.Start <= p.End
 		}
 		if !same {
 			w.find(key, "%s stands at [%d,%d), its slots say [%d,%d)", p.Partition, p.Start, p.End, of.start, of.end)
@@ -341,6 +341,12 @@ func (w *walk) trimmedOf(p topic.Partition) bool {
 		}
 	}
 	return false
+}
+
+// forgets says whether a partition had epochs without records, whose journals are not known any more.
+func (w *walk) forgets(p topic.Partition) bool {
+	known := w.state.Assignments(p)
+	return len(known) > 0 && len(known) <= int(known[len(known)-1].Epoch)
 }
 
 // trimmedBelow says whether slots that a checkpoint holds are trimmed.

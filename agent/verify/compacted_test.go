@@ -102,8 +102,9 @@ func (f *forge) checkpoint() {
 		}
 	}
 	var news checkpoint.News
-	for _, p := range []topic.Partition{o0, o1} {
+	for _, p := range []topic.Partition{o0, o1, late} {
 		if s, ok := stands[p]; ok {
+			s.Start = max(s.Start, f.raised[p])
 			s.From = max(s.Start, f.state.Compaction(p).End)
 			h.Partitions = append(h.Partitions, s)
 			slices.SortFunc(entries[p], func(a, b index.Entry) int { return cmp.Compare(a.Base, b.Base) })
@@ -362,6 +363,22 @@ func TestRun_ALogStartOfAnEpochWithoutRecordsIsTheCheckpoints(t *testing.T) {
 	f.clean()
 	f.remove(key(second, 0))
 	f.clean()
+}
+
+// What is trimmed of other journals is no reason for a checkpoint to say a log start that no slot set.
+func TestRun_ALogStartThatNoSlotSetIsFound(t *testing.T) {
+	f := whole(t)
+	f.control(control.TopicCreate{ID: late.Topic, Name: "late", Journals: []topic.JournalID{second}})
+	f.slot(second, 2, runOf(late, 0, batch(0, 5, 0, nil)))
+	f.checkpoint()
+	f.checkpoint()
+	f.holds(f.swap())
+	f.holds(control.Trim{Journal: first, Slot: 3})
+	f.clean()
+	f.raised = map[topic.Partition]topic.Offset{late: 2}
+	f.checkpoint()
+	c, _ := f.state.NewestCheckpoint()
+	wantFinding(t, f.verify(Options{}), headKey(c), "stands at [2,5), its slots say [0,5)")
 }
 
 func TestRun_WhatWasTrimmedOfADeletedTopicIsNotMissed(t *testing.T) {

@@ -19,6 +19,7 @@ var (
 	first, second = topic.JournalID{0xa1}, topic.JournalID{0xb2} // journals
 	orders        = topic.ID{0x0a}
 	o0, o1        = topic.Partition{Topic: orders}, topic.Partition{Topic: orders, Index: 1}
+	late          = topic.Partition{Topic: topic.ID{0x0b}}
 )
 
 const (
@@ -35,6 +36,7 @@ type forge struct {
 	state   *control.State
 	footers map[topic.JournalID][]segment.Footer // by slot; there are no holes where checkpoints are made
 	objects byte                                 // compacted ones
+	raised  map[topic.Partition]topic.Offset     // log starts that checkpoints say and no slot set
 }
 
 func newForge(t *testing.T) *forge {

@@ -32,18 +32,19 @@ func (s *Store) Current(ctx context.Context, era uint64) (metadata.EraStatus, er
 	status.Begun = text(hash[0]) == status.RunID && text(hash[1]) == status.ReplicationID && status.RunID != ""
 	status.Loaded = hash[2] != nil
 	status.Applied, status.Progress = topic.Slot(number(hash[3])), number(hash[4])
-	status.Journals, err = readJournals(list(reply[4]))
-	return status, err
+	status.Journals = readJournals(list(reply[4]))
+	return status, nil
 }
 
-// readJournals reads the hash "journals": next under the journal's id, the rest under "<id>:<what>".
-func readJournals(pairs []any) (map[topic.JournalID]metadata.JournalStatus, error) {
+// readJournals reads the hash "journals": next under the journal's id, the rest under "<id>:<what>". Fields of other names are
+// nobody's.
+func readJournals(pairs []any) map[topic.JournalID]metadata.JournalStatus {
 	journals := make(map[topic.JournalID]metadata.JournalStatus)
 	for i := 0; i+1 < len(pairs); i += 2 {
 		name, what, _ := strings.Cut(text(pairs[i]), ":")
 		id, err := topic.ParseJournalID(name)
 		if err != nil {
-			return nil, fmt.Errorf("redis current: %w", err)
+			continue
 		}
 		j, slot := journals[id], topic.Slot(number(pairs[i+1]))
 		switch what {
@@ -56,7 +57,7 @@ func readJournals(pairs []any) (map[topic.JournalID]metadata.JournalStatus, erro
 		}
 		journals[id] = j
 	}
-	return journals, nil
+	return journals
 }
 
 // Reattach implements metadata.Eras.

@@ -61,3 +61,26 @@ func TestSegmentsDropped_GiveTheirMemoryBack(t *testing.T) {
 		t.Errorf("%d entries left, want the newest", left)
 	}
 }
+
+// Fields of the hashes of journals and of heartbeats that name no journal do not keep anybody from reading the others.
+func TestJournals_FieldsThatNameNoneArePassedOver(t *testing.T) {
+	server, cluster := servers.SharedRedis(t), rand.Text()
+	s, a, ctx := openCluster(t, server, cluster), admin(t, server), t.Context()
+	pin := openEra(t, s, 1)
+	if err := s.Register(ctx, pin, journalA, "info"); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"{" + cluster + "}:1:journals", "{" + cluster + "}:1:beats"} {
+		if err := a.HSet(ctx, key, "no journal", "7", "", "x").Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	status, err := s.Current(ctx, pin.Era)
+	if err != nil || len(status.Journals) != 1 || !status.Journals[journalA].Opened {
+		t.Errorf("journals %+v, %v; want one", status.Journals, err)
+	}
+	counters, err := s.Counters(ctx, pin)
+	if _, beats := counters[journalA]; err != nil || len(counters) != 1 || !beats {
+		t.Errorf("heartbeats %v, %v; want one", counters, err)
+	}
+}

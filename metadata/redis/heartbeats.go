@@ -2,7 +2,6 @@ package redis
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/odradek/odradek/metadata"
 	"github.com/odradek/odradek/topic"
@@ -32,7 +31,7 @@ func (s *Store) Counters(ctx context.Context, pin metadata.Pin) (map[topic.Journ
 	for i := 0; i+1 < len(pairs); i += 2 {
 		id, err := topic.ParseJournalID(text(pairs[i]))
 		if err != nil {
-			return nil, fmt.Errorf("redis counters: %w", err)
+			continue // a field that is nobody's
 		}
 		counters[id] = number(pairs[i+1])
 	}

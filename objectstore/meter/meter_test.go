@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"testing"
 	"time"
 
@@ -130,10 +131,45 @@ func TestUpload_EachRequestCounts(t *testing.T) {
 	}
 }
 
-// What is asked of another place of the bucket is on the same bill, whether or not its store tells of each request it sends.
+// telling is a store that tells of each request it sends: two for each Create, the first of which came to nothing.
+type telling struct{ objectstore.Store }
+
+func (telling) TellsAttempts() bool { return true }
+
+func (s telling) Create(ctx context.Context, key string, body objectstore.Body) error {
+	for range 2 {
+		r, err := http.NewRequestWithContext(ctx, http.MethodPut, "http://bucket/"+key, http.NoBody)
+		if err != nil {
+			return err
+		}
+		r.ContentLength = body.Size
+		answer, err := objectstore.Attempt(r, func(*http.Request) (*http.Response, error) { return &http.Response{Body: http.NoBody}, nil })
+		if err != nil {
+			return err
+		}
+		answer.Body.Close()
+	}
+	return s.Store.Create(ctx, key, body)
+}
+
+// What is asked of another place of the bucket is on the same bill, whether or not its store, or the one here, tells of each
+// request it sends.
 func TestOf_AnotherPlaceIsOnTheSameBill(t *testing.T) {
-	s := wrap(t, memory.New())
-	other := memory.New()
+	for _, test := range []struct {
+		here, other objectstore.Store
+		requests    int64
+	}{
+		{memory.New(), memory.New(), 1},
+		{memory.New(), telling{memory.New()}, 2},
+		{telling{memory.New()}, memory.New(), 1},
+	} {
+		anotherPlace(t, test.here, test.other, test.requests)
+	}
+}
+
+func anotherPlace(t *testing.T, here, other objectstore.Store, want int64) {
+	t.Helper()
+	s := wrap(t, here)
 	elsewhere := s.Of(other).For(objectstore.ReasonCompaction)
 	if err := elsewhere.Create(t.Context(), "k", objectstore.NewBody([]byte("12345"))); err != nil {
 		t.Fatal(err)
@@ -145,8 +181,8 @@ func TestOf_AnotherPlaceIsOnTheSameBill(t *testing.T) {
 		t.Errorf("it is not there: %q, %v", b, err)
 	}
 	requests, bytes := s.Billed(meter.Line{Kind: objectstore.KindCreate, Reason: objectstore.ReasonCompaction})
-	if requests != 1 || bytes != 5 {
-		t.Errorf("%d requests of %d bytes on the bill", requests, bytes)
+	if requests != want || bytes != 5*want {
+		t.Errorf("%d requests of %d bytes on the bill, want %d", requests, bytes, want)
 	}
 	if n := s.Requests(objectstore.KindCreate, meter.OutcomeOK); n != 1 {
 		t.Errorf("%d calls counted", n)

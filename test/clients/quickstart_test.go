@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -131,7 +132,8 @@ func TestQuickStart_SnippetsDoWhatItSays(t *testing.T) {
 // typeIn runs a command to its end.
 func typeIn(t *testing.T, cmd *exec.Cmd, said, want string) {
 	t.Helper()
-	timer := time.AfterFunc(2*patience, func() { cmd.Process.Kill() })
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	timer := time.AfterFunc(2*patience, func() { syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
 	defer timer.Stop()
 	out, err := cmd.CombinedOutput()
 	if err != nil || !regexp.MustCompile(want).Match(out) {

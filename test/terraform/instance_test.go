@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -79,7 +80,8 @@ func (m *machine) run(script string) []string {
 	os.Remove(filepath.Join(m.root, "calls"))
 	cmd := exec.Command("bash", "-c", script)
 	cmd.Env = []string{"PATH=" + filepath.Join(m.root, "stubs") + ":/usr/bin:/bin"}
-	timer := time.AfterFunc(time.Minute, func() { cmd.Process.Kill() })
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	timer := time.AfterFunc(time.Minute, func() { syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
 	defer timer.Stop()
 	if out, err := cmd.CombinedOutput(); err != nil {
 		m.t.Fatalf("%v\n%s", err, out)

@@ -192,15 +192,29 @@ func TestNewer_EntryInRedisCostsAnEra(t *testing.T) {
 		a.WaitReady()
 	}
 	f.readsEverything(agents[0].Addr)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*patience)
 	defer cancel()
 	c := redis.NewClient(&redis.Options{Addr: r.Addr})
 	defer c.Close()
-	open := func() string { return c.Get(ctx, c.Keys(ctx, "*:open").Val()[0]).Val() }
+	open := func() string {
+		keys, err := c.Keys(ctx, "*:open").Result()
+		if err != nil || len(keys) != 1 {
+			t.Fatalf("keys of open eras: %v, %v", keys, err)
+		}
+		era, err := c.Get(ctx, keys[0]).Result()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return era
+	}
 	before := open()
 	raised := 0
-	eventually(t, func() error { // agents write slots at their start, which both have seen by then
-		for _, key := range c.Keys(ctx, "*:log:*").Val() {
+	eventually(t, func() error { // agents write slots at their start
+		logs, err := c.Keys(ctx, "*:log:*").Result()
+		if err != nil {
+			return err
+		}
+		for _, key := range logs {
 			entries, err := c.LRange(ctx, key, 0, -1).Result()
 			if err != nil {
 				return err
@@ -220,7 +234,7 @@ func TestNewer_EntryInRedisCostsAnEra(t *testing.T) {
 		return nil
 	})
 	out, status := harness.Run(t, nil, "verify", "--bucket", f.bucket(), "--redis", r.URL())
-	if status != 1 || !strings.Contains(out, "version 2, want 1") {
+	if open() == before && (status != 1 || !strings.Contains(out, "version 2, want 1")) { // else an agent had read an entry only now
 		t.Errorf("odradek verify --redis: status %d\n%s", status, out)
 	}
 	o := f.options(0)

@@ -24,7 +24,8 @@ var named = regexp.MustCompile(`(?i)^(licen[sc]e|copying|unlicense)([.-].*)?$`)
 // leastKnown is how much of a file, in percent, must be the words of licences that are known.
 const leastKnown = 75
 
-// licences gives those of the sources in a directory: what its files of that name hold, each of which must be known.
+// licences gives those of the sources in a directory: what its files of that name hold, each of which must be known. Those of
+// parts, in directories below, are not looked at.
 func licences(dir string) (*cdx.Licenses, error) {
 	files, err := os.ReadDir(dir)
 	if err != nil {

@@ -1,5 +1,5 @@
 // Sbom writes the bill of materials of a Go binary in CycloneDX: the modules that the binary itself says it was linked
-// from, with the licences that their sources in the module cache hold. It fails if one of them has none, or one that Odradek
+// from, with the licences that files in the root of their sources hold. It fails if one of them has none, or one that Odradek
 // may not be linked with. The same binary gives the same bytes: there is no time and no serial number in it.
 //
 //	go run -C test/release/sbom . -version v1.0.0 BINARY > BINARY.cdx.json
