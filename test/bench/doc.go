@@ -8,6 +8,7 @@
 //	go run ./test/bench json       bytes in the bucket per byte of JSON lines
 //	go run ./test/bench start      from start to the first record acknowledged, and RSS at rest
 //	go run ./test/bench keyed      memory of a cleaning by key of many keys, by odradek compact --once; minutes, not in all
+//	go run ./test/bench bill       requests and dollars for each GiB, by the cost meter, at a rate; minutes, not in all
 //	go run ./test/bench all
 //
 // sink, bare and load are the processes that the others start.

@@ -13,7 +13,7 @@ var commands = map[string]func([]string) error{
 	"idle": figureIdle, "json": figureJSON, "start": figureStart,
 	"unavailability": figureUnavailability, "redis-away": figureRedisAway, "redis-lost": figureRedisLost,
 	"outage": figureOutage, "elastic": figureElastic, "spread": figureSpread, "keyed": figureKeyed,
-	"steady": figureSteady, "history": figureHistory, "retained": figureRetained,
+	"bill": figureBill, "steady": figureSteady, "history": figureHistory, "retained": figureRetained,
 }
 
 func main() {
