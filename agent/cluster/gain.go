@@ -275,7 +275,8 @@ func (e *Engine) readOpen(ctx context.Context, f *followed, a control.Assignment
 }
 
 // isEnd asks of a hole in a journal, or a seal that the control log does not tell of, whether the journal ends there: what is
-// deleted lies below a TRIM that was in the control log before (I2, I9), and a seal in its place is void with the record that would name it (S3).
+// deleted lies below a TRIM that was in the control log before (I2, I9), and a seal in its place is void with the record that
+// would name it (S3).
 func (e *Engine) isEnd(ctx context.Context, f *followed, hole topic.Slot) error {
 	if err := e.CatchUp(ctx); err != nil {
 		return err

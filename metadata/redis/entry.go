@@ -51,7 +51,8 @@ func appendEntry(b []byte, s metadata.Segment) []byte {
 	return b
 }
 
-// readEntry reads the entry of a journal's segment. metadata.ErrUnreadable: it is not what appendEntry writes. It allocates no more than the entry's own size bears out.
+// readEntry reads the entry of a journal's segment. It allocates no more than the entry's own size bears out.
+// metadata.ErrUnreadable: it is not what appendEntry writes.
 func readEntry(journal topic.JournalID, b []byte) (metadata.Segment, error) {
 	r := reader{b: b}
 	if version := r.byte(); version != entryVersion {
