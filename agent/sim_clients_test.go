@@ -234,7 +234,7 @@ func (c *simReader) read(ctx context.Context, x *simProcess, partition int32, of
 	known := c.p.book.end(partition)
 	answered := x.ask(ctx, func(s *session) {
 		shown, era := c.p.book.watermark(x, partition), newestEra(s)
-		owned := s.owned(c.p.partition(partition)) == nil
+		elsewhere := ownedElsewhere(s, c.p.partition(partition))
 		mirrored := c.p.book.mirrored(era, partition)
 		r := (&apiReader{s}).Read(ctx, api.ReadRequest{
 			MaxWait: 500 * time.Millisecond, MinBytes: 1, MaxBytes: 64 << 10, Rack: x.on.zone,
@@ -251,7 +251,7 @@ func (c *simReader) read(ctx context.Context, x *simProcess, partition int32, of
 		if _, most := c.p.book.starts(partition); r.LogStart > most {
 			c.p.wrong("%s shows log start %d of partition %d, no more than %d was asked for", x.name, r.LogStart, partition, most)
 		}
-		if !owned && s.owned(c.p.partition(partition)) != nil {
+		if elsewhere != 0 && elsewhere == ownedElsewhere(s, c.p.partition(partition)) {
 			c.p.book.showedCopy(x, newestEra(s), partition, mirrored, r.HighWatermark)
 		}
 		for _, row := range r.Records {
@@ -263,6 +263,16 @@ func (c *simReader) read(ctx context.Context, x *simProcess, partition int32, of
 		ok = true
 	})
 	return next, ok && answered
+}
+
+// ownedElsewhere is the epoch under which a session knows a partition as another's; 0 if it knows it as its own, which it
+// may have taken over and lost again between two looks, or not at all.
+func ownedElsewhere(s *session, p topic.Partition) topic.Epoch {
+	a, ok := s.cluster.State().Owner(p)
+	if !ok || a.Journal == s.journal {
+		return 0
+	}
+	return a.Epoch + 1
 }
 
 // newestEra is the number of the newest era that a session knows.
