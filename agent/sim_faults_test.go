@@ -21,6 +21,7 @@ type simFault struct {
 	lasts  time.Duration
 	r      *rand.Rand // of its own
 	number int
+	began  bool // something happened to somebody; the pool's mu guards it
 }
 
 // simFaults is all that can happen. What is drawn for a kind is drawn from the fault's own chance when it happens, from
@@ -64,24 +65,36 @@ var simFaults = []struct {
 }
 
 // draw makes the seed's faults: at least three, of any kinds, within a time.
-func (p *simPool) draw(within time.Duration) []*simFault {
-	var plan []*simFault
-	for i := range 3 + p.rand.IntN(6) {
-		f := &simFault{
-			kind: simFaults[p.rand.IntN(len(simFaults))].kind, at: time.Duration(p.rand.Int64N(int64(within))),
-			lasts: time.Second + time.Duration(p.rand.Int64N(int64(4*time.Second+2*p.lease))), r: p.draws(fmt.Sprintf("fault %d", i)), number: i,
-		}
-		plan = append(plan, f)
-		p.note("plan %d: %s at %v for %v", i, f.kind, f.at, f.lasts)
+func (p *simPool) draw(within time.Duration) {
+	for range simFewest + p.rand.IntN(6) {
+		p.drawOne(within)
 	}
-	return plan
+}
+
+// drawOne adds a fault to the plan.
+func (p *simPool) drawOne(within time.Duration) *simFault {
+	i := len(p.plan)
+	f := &simFault{
+		kind: simFaults[p.rand.IntN(len(simFaults))].kind, at: time.Duration(p.rand.Int64N(int64(within))),
+		lasts: time.Second + time.Duration(p.rand.Int64N(int64(4*time.Second+2*p.lease))), r: p.draws(fmt.Sprintf("fault %d", i)), number: i,
+	}
+	p.plan = append(p.plan, f)
+	p.note("plan %d: %s at %v for %v", i, f.kind, f.at, f.lasts)
+	return f
+}
+
+// begun is how many faults happened to somebody.
+func (p *simPool) begun() (n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, of := range p.kinds {
+		n += of
+	}
+	return n
 }
 
 func (f *simFault) happen(p *simPool) {
 	time.Sleep(f.at)
-	p.mu.Lock()
-	p.kinds[f.kind]++
-	p.mu.Unlock()
 	for _, k := range simFaults {
 		if k.kind == f.kind {
 			k.happen(f, p)
@@ -90,8 +103,17 @@ func (f *simFault) happen(p *simPool) {
 	p.note("fault %d is over", f.number)
 }
 
-// begins notes what happens to whom.
-func (f *simFault) begins(p *simPool, to string) { p.note("fault %d: %s: %s", f.number, f.kind, to) }
+// begins notes what happens to whom. A fault that finds nobody, or nothing to break, does not come to that and does not
+// count.
+func (f *simFault) begins(p *simPool, to string) {
+	p.note("fault %d: %s: %s", f.number, f.kind, to)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !f.began && to != "" {
+		f.began = true
+		p.kinds[f.kind]++
+	}
+}
 
 // victim picks one who lives, nil if it would be the last one and must not be.
 func (f *simFault) victim(p *simPool, mayBeLast bool) *simProcess {

@@ -120,6 +120,8 @@ const (
 	simTopic      = "t"
 	simPartitions = 6
 	simRecords    = 1000 // acked at least
+	simFewest     = 3    // faults that happen at least,
+	simMostDrawn  = 30   // and so many are drawn at most until as many have
 	simSettle     = 3 * time.Minute
 	simPace       = 1200 * time.Millisecond // at most between what a producer sends
 	simHurry      = 60 * time.Millisecond   // the same, when all faults are over and records are missing
@@ -216,11 +218,15 @@ func (p *simPool) live() {
 	for _, c := range clients {
 		wg.Go(func() { c.work(ctx) })
 	}
-	p.plan = p.draw(3*time.Second + p.lease + time.Duration(p.rand.IntN(6))*time.Second)
+	within := 3*time.Second + p.lease + time.Duration(p.rand.IntN(6))*time.Second
+	p.draw(within)
 	for _, f := range p.plan {
 		faults.Go(func() { f.happen(p) })
 	}
 	faults.Wait()
+	for p.begun() < simFewest && len(p.plan) < simMostDrawn { // some found nobody
+		p.drawOne(time.Second).happen(p)
+	}
 	p.calm()
 	defer p.tended()()
 	p.hurried.Store(true)
@@ -229,6 +235,9 @@ func (p *simPool) live() {
 	}
 	stop()
 	wg.Wait()
+	if faults, records := p.begun(), p.book.records(); faults < simFewest || records < simRecords {
+		p.wrong("the seed proves little: %d faults, %d records acked", faults, records)
+	}
 	p.settle(clients)
 	p.near.Store(true)
 	p.check()

@@ -53,6 +53,7 @@ type totals struct {
 	Only       string               `json:"only,omitempty"`
 	Minutes    float64              `json:"minutes"` // of faults
 	Faults     map[string]int       `json:"faults"`  // by name
+	Idle       map[string]int       `json:"idle"`    // of which nothing came, and that are not among them
 	Evidence   map[evidence]int     `json:"evidence"`
 	Points     map[string]int       `json:"points"` // crashes, by point
 	Holds      map[string]int       `json:"holds"`  // compactors that were held, by point
@@ -140,7 +141,7 @@ func sum(out io.Writer, paths []string) int {
 		fmt.Fprintln(out, "chaos:", err)
 		return 1
 	}
-	all := totals{Faults: make(map[string]int), Evidence: make(map[evidence]int), Points: make(map[string]int), Holds: make(map[string]int), Reached: make(map[string]int), Silent: make(map[string][]float64)}
+	all := totals{Faults: make(map[string]int), Idle: make(map[string]int), Evidence: make(map[evidence]int), Points: make(map[string]int), Holds: make(map[string]int), Reached: make(map[string]int), Silent: make(map[string][]float64)}
 	unclean := 0
 	fmt.Fprintln(out, "began                 commit         seed  store  agents  lease  minutes  faults    acked  violations")
 	for _, t := range runs {
@@ -172,6 +173,9 @@ func sum(out io.Writer, paths []string) int {
 // add takes a run in, but for its faults.
 func (t *totals) add(o totals) {
 	t.Minutes += o.Minutes
+	for name, n := range o.Idle {
+		t.Idle[name] += n
+	}
 	for kind, n := range o.Evidence {
 		t.Evidence[kind] += n
 	}
@@ -215,6 +219,9 @@ func (t *totals) print(out io.Writer, runs []totals) (short bool) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(t.Faults)) {
 		fmt.Fprintf(out, "%8d  %s\n", t.Faults[name], name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(t.Idle)) {
+		fmt.Fprintf(out, "%8d  more of which nothing came: %s\n", t.Idle[name], name)
 	}
 	fmt.Fprintln(out, "crashes at a point:")
 	for _, point := range chaos.Points() {

@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/odradek/odradek/test/chaos/pool"
@@ -16,13 +18,19 @@ import (
 type class string
 
 const (
-	ofAgents class = "agent"
-	ofRedis  class = "redis"
-	ofBucket class = "bucket"
+	ofAgents class = "agent"  // processes that end, start, or are broken from inside
+	ofPauses class = "pause"  // processes that stop for a while
+	ofRedis  class = "redis"  // the server
+	ofBucket class = "bucket" // the server, and what it does with requests
+
+	// The ways from agents to others, whatever is done to either end.
+	ofClientLinks class = "links of clients"
+	ofRedisLinks  class = "links to redis"
+	ofBucketLinks class = "links to the bucket"
 )
 
 // fault is something that can be done to a pool. do does it, waits, and mends it; it says to whom, as soon as it knows,
-// by damage.tell, and by damage.did what it was once it has seen that it happened.
+// by damage.tell, by damage.did what it was once it has seen that it happened, and by damage.idle that nothing did.
 type fault struct {
 	name   string
 	class  class
@@ -64,13 +72,16 @@ const longRun = 10
 // damage is one fault being done.
 type damage struct {
 	fault
-	pool  *pool.Pool
-	rng   *rand.Rand // its own: two faults at a time draw in any order
-	lease time.Duration
-	late  time.Duration // a PUT that is held lands that much later at most
-	point string        // where to crash, if the fault does
-	tell  func(target string)
-	did   func(kind evidence)
+	pool   *pool.Pool
+	rng    *rand.Rand // its own: two faults at a time draw in any order
+	lease  time.Duration
+	late   time.Duration // a PUT that is held lands that much later at most
+	point  string        // where to crash, if the fault does
+	tell   func(target string)
+	did    func(kind evidence)
+	landed func(status int) // takes what the bucket answered to a PUT that was held
+	hits   *hits
+	idle   bool // nothing happened: the fault does not count; do only
 
 	traffic *traffic.Traffic
 	serial  int // no other damage of the run has it
@@ -87,7 +98,52 @@ func (d *damage) between(from, to time.Duration) time.Duration {
 // agentsBack is how long after the other fault of a pair killed all agents one of them runs again.
 const agentsBack = 20 * time.Second
 
-// agent draws a member that runs, and waits for one if none does.
+// hits are the agents whose processes faults are at: two that happen at a time never end, stop or signal the same one.
+type hits struct {
+	mu sync.Mutex // guards by
+	by map[*pool.Agent]*damage
+}
+
+// take gives those of the agents that no other damage is at to d.
+func (h *hits) take(d *damage, agents ...*pool.Agent) (taken []*pool.Agent) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, a := range agents {
+		if by := h.by[a]; by == nil || by == d {
+			h.by[a] = d
+			taken = append(taken, a)
+		}
+	}
+	return taken
+}
+
+// free gives back what d has.
+func (h *hits) free(d *damage) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	maps.DeleteFunc(h.by, func(_ *pool.Agent, by *damage) bool { return by == d })
+}
+
+// take draws up to n members that no other damage is at, up or not.
+func (d *damage) take(n int) (taken []*pool.Agent) {
+	agents := d.pool.Members()
+	d.rng.Shuffle(len(agents), func(i, j int) { agents[i], agents[j] = agents[j], agents[i] })
+	for _, a := range agents {
+		if len(taken) < n {
+			taken = append(taken, d.hits.take(d, a)...)
+		}
+	}
+	return taken
+}
+
+// target draws a member that runs, for what is done to its links only.
+func (d *damage) target() (*pool.Agent, error) {
+	a, err := d.agent()
+	d.hits.free(d)
+	return a, err
+}
+
+// agent draws a member that runs and takes it, and waits for one if none does.
 func (d *damage) agent() (*pool.Agent, error) {
 	for began := time.Now(); time.Since(began) < agentsBack; time.Sleep(100 * time.Millisecond) {
 		var up []*pool.Agent
@@ -96,8 +152,11 @@ func (d *damage) agent() (*pool.Agent, error) {
 				up = append(up, a)
 			}
 		}
-		if len(up) > 0 {
-			return up[d.rng.IntN(len(up))], nil
+		d.rng.Shuffle(len(up), func(i, j int) { up[i], up[j] = up[j], up[i] })
+		for _, a := range up {
+			if len(d.hits.take(d, a)) > 0 {
+				return a, nil
+			}
 		}
 	}
 	return nil, fmt.Errorf("no agent runs for %v", agentsBack)

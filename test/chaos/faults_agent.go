@@ -27,24 +27,24 @@ func agentFaults() []fault {
 			return d.kill(ctx, mostAgents, d.between(0, 2*time.Second))
 		}},
 		{name: "terminate and restart", class: ofAgents, weight: 3, do: terminate},
-		{name: "stop for a second", class: ofAgents, weight: 2, do: func(ctx context.Context, d *damage) error { return d.stop(ctx, time.Second) }},
-		{name: "stop for a lease and a second", class: ofAgents, weight: 23, do: func(ctx context.Context, d *damage) error {
+		{name: "stop for a second", class: ofPauses, weight: 2, do: func(ctx context.Context, d *damage) error { return d.stop(ctx, time.Second) }},
+		{name: "stop for a lease and a second", class: ofPauses, weight: 23, do: func(ctx context.Context, d *damage) error {
 			return d.stop(ctx, d.lease+time.Second)
 		}},
-		{name: "stop for two leases and more", class: ofAgents, weight: 10, do: func(ctx context.Context, d *damage) error {
+		{name: "stop for two leases and more", class: ofPauses, weight: 10, do: func(ctx context.Context, d *damage) error {
 			return d.stop(ctx, 2*d.lease+d.between(time.Second, 4*time.Second))
 		}},
-		{name: "stop for a minute", class: ofAgents, weight: 1, long: true, do: func(ctx context.Context, d *damage) error {
+		{name: "stop for a minute", class: ofPauses, weight: 1, long: true, do: func(ctx context.Context, d *damage) error {
 			return d.stop(ctx, time.Minute)
 		}},
-		{name: "cut one from redis", class: ofAgents, weight: 6, do: func(ctx context.Context, d *damage) error {
-			a, err := d.agent()
+		{name: "cut one from redis", class: ofRedisLinks, weight: 6, do: func(ctx context.Context, d *damage) error {
+			a, err := d.target()
 			if err != nil {
 				return err
 			}
 			return d.cutRedis(ctx, a)
 		}},
-		{name: "cut one from its clients", class: ofAgents, weight: 5, do: cutClients},
+		{name: "cut one from its clients", class: ofClientLinks, weight: 5, do: cutClients},
 		{name: "join", class: ofAgents, weight: 2, do: join},
 		{name: "leave", class: ofAgents, weight: 2, do: leave},
 	}
@@ -52,15 +52,13 @@ func agentFaults() []fault {
 
 // kill kills up to n agents and starts them again after a while.
 func (d *damage) kill(ctx context.Context, n int, after time.Duration) error {
-	agents := d.pool.Members()
-	d.rng.Shuffle(len(agents), func(i, j int) { agents[i], agents[j] = agents[j], agents[i] })
-	agents = agents[:min(n, len(agents))]
+	agents := d.take(n)
 	d.tell(names(agents) + " for " + after.Round(100*time.Millisecond).String())
 	killed := false
 	for _, a := range agents {
 		killed = a.Kill() || killed
 	}
-	if killed {
+	if d.idle = !killed; killed {
 		d.did(sigkill)
 	}
 	sleep(ctx, after)
@@ -91,7 +89,7 @@ func (d *damage) stop(ctx context.Context, t time.Duration) error {
 	d.tell(a.Name + " for " + t.String())
 	a.Signal(syscall.SIGSTOP)
 	sleep(ctx, t)
-	if a.Stopped() && t > d.lease {
+	if d.idle = !a.Stopped(); !d.idle && t > d.lease {
 		d.did(sigstop)
 	}
 	a.Signal(syscall.SIGCONT)
@@ -99,7 +97,7 @@ func (d *damage) stop(ctx context.Context, t time.Duration) error {
 }
 
 func cutClients(ctx context.Context, d *damage) error {
-	a, err := d.agent()
+	a, err := d.target()
 	if err != nil {
 		return err
 	}
@@ -120,6 +118,7 @@ func cutClients(ctx context.Context, d *damage) error {
 func join(_ context.Context, d *damage) error {
 	if len(d.pool.Members()) >= mostAgents {
 		d.tell("nobody: there are enough")
+		d.idle = true
 		return nil
 	}
 	for _, a := range d.pool.Agents() {
@@ -139,6 +138,7 @@ func join(_ context.Context, d *damage) error {
 func leave(_ context.Context, d *damage) error {
 	if len(d.pool.Members()) <= fewestAgents {
 		d.tell("nobody: there are too few")
+		d.idle = true
 		return nil
 	}
 	a, err := d.agent()

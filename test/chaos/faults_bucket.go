@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/odradek/odradek/test/chaos/link"
@@ -18,23 +19,24 @@ func bucketFaults() []fault {
 		trouble("bucket cuts GETs short", 1, link.Truncate, 0.5),
 		trouble("bucket turns bits of GETs", 1, link.Flip, 0.3),
 		{name: "bucket takes PUTs late", class: ofBucket, weight: 13, do: func(ctx context.Context, d *damage) error {
-			late, held := d.between(2*time.Second, d.late), d.done(link.Late)
-			err := d.behave(ctx, "late by "+late.Round(time.Second).String(), func(a *pool.Agent) { a.Bucket.Hold(0.5, late) })
-			if d.done(link.Late) > held {
-				d.did(outage)
+			late := d.between(2*time.Second, d.late)
+			var first sync.Once
+			landed := func(status int) {
+				d.landed(status)
+				first.Do(func() { d.did(outage) })
 			}
-			return err
+			return d.behave(ctx, link.Late, "late by "+late.Round(time.Second).String(), func(a *pool.Agent) { a.Bucket.Hold(0.5, late, landed) })
 		}},
-		{name: "bucket away", class: ofBucket, weight: 10, do: func(ctx context.Context, d *damage) error {
+		{name: "bucket away", class: ofBucketLinks, weight: 10, do: func(ctx context.Context, d *damage) error {
 			defer d.did(outage)
 			return d.cutBucket(ctx, d.pool.Members(), d.between(2*time.Second, 12*time.Second))
 		}},
-		{name: "bucket away for a minute", class: ofBucket, weight: 1, long: true, do: func(ctx context.Context, d *damage) error {
+		{name: "bucket away for a minute", class: ofBucketLinks, weight: 1, long: true, do: func(ctx context.Context, d *damage) error {
 			defer d.did(outage)
 			return d.cutBucket(ctx, d.pool.Members(), time.Minute)
 		}},
-		{name: "cut one from the bucket", class: ofBucket, weight: 7, do: func(ctx context.Context, d *damage) error {
-			a, err := d.agent()
+		{name: "cut one from the bucket", class: ofBucketLinks, weight: 7, do: func(ctx context.Context, d *damage) error {
+			a, err := d.target()
 			if err != nil {
 				return err
 			}
@@ -47,7 +49,7 @@ func bucketFaults() []fault {
 // trouble is a fault that a link makes.
 func trouble(name string, weight int, t link.Trouble, part float64) fault {
 	return fault{name: name, class: ofBucket, weight: weight, do: func(ctx context.Context, d *damage) error {
-		return d.behave(ctx, "", func(a *pool.Agent) { a.Bucket.Do(t, part) })
+		return d.behave(ctx, t, "", func(a *pool.Agent) { a.Bucket.Do(t, part) })
 	}}
 }
 
@@ -59,10 +61,11 @@ func (d *damage) done(t link.Trouble) (n int) {
 	return n
 }
 
-// behave makes trouble for some agents for a while.
-func (d *damage) behave(ctx context.Context, more string, begin func(a *pool.Agent)) error {
+// behave makes a trouble for some agents for a while.
+func (d *damage) behave(ctx context.Context, trouble link.Trouble, more string, begin func(a *pool.Agent)) error {
 	agents, t := d.some(), d.between(2*time.Second, 10*time.Second)
 	d.tell(fmt.Sprintf("%s for %v %s", names(agents), t.Round(100*time.Millisecond), more))
+	before := d.done(trouble)
 	for _, a := range agents {
 		begin(a)
 	}
@@ -70,6 +73,7 @@ func (d *damage) behave(ctx context.Context, more string, begin func(a *pool.Age
 	for _, a := range agents {
 		a.Bucket.Behave()
 	}
+	d.idle = d.done(trouble) == before
 	return nil
 }
 

@@ -63,6 +63,7 @@ func holdCompactor(ctx context.Context, d *damage) error {
 	}
 	if len(who) == 0 {
 		d.tell(d.point + ": nobody passed")
+		d.idle = true
 		return nil
 	}
 	d.tell(fmt.Sprintf("%s: %s for %v", d.point, strings.Join(who, "+"), t.Round(100*time.Millisecond)))

@@ -28,7 +28,7 @@ func insideFaults() []fault {
 			return d.jump(ctx, a)
 		}},
 		{name: "clock of all jumps", class: ofAgents, weight: 1, do: func(ctx context.Context, d *damage) error {
-			return d.jump(ctx, d.pool.Members()...)
+			return d.jump(ctx, d.take(mostAgents)...)
 		}},
 		{name: "disk error", class: ofAgents, weight: 3, do: diskError},
 		{name: "torn tail", class: ofAgents, weight: 3, do: tornTail},
@@ -114,6 +114,7 @@ func (d *damage) awaitCrash(ctx context.Context, armed []*pool.Agent, said map[*
 	}
 	if len(crashed) == 0 {
 		d.tell(fmt.Sprintf("%s: nobody passed (%s)", d.point, how))
+		d.idle = true
 	} else {
 		d.tell(fmt.Sprintf("%s: %s (%s)", d.point, strings.Join(crashed, "+"), how))
 		d.did(sigkill)
@@ -170,7 +171,9 @@ func diskError(ctx context.Context, d *damage) error {
 	if err != nil {
 		return err
 	}
-	d.tell(fmt.Sprintf("%s of %s for %v: %d calls", f, a.Name, t.Round(100*time.Millisecond), after.Faults["disk"]-before.Faults["disk"]))
+	calls := after.Faults["disk"] - before.Faults["disk"]
+	d.idle = calls == 0
+	d.tell(fmt.Sprintf("%s of %s for %v: %d calls", f, a.Name, t.Round(100*time.Millisecond), calls))
 	return a.FailDisk("", 0)
 }
 
@@ -187,7 +190,7 @@ func tornTail(ctx context.Context, d *damage) error {
 	}
 	where, err := a.TearWAL(t)
 	if errors.Is(err, pool.ErrNoEntry) {
-		where, err = "nothing: all of it counts", nil
+		where, err, d.idle = "nothing: all of it counts", nil, true
 	}
 	d.tell(a.Name + ", " + where)
 	sleep(ctx, d.between(0, time.Second))
@@ -201,6 +204,7 @@ func walFull(ctx context.Context, d *damage) (err error) {
 	i := slices.IndexFunc(d.pool.Members(), func(a *pool.Agent) bool { return a.Small() && a.Up() })
 	if i < 0 {
 		d.tell("nobody: the agent with a small disk is away")
+		d.idle = true
 		return nil
 	}
 	a := d.pool.Members()[i]
@@ -227,7 +231,7 @@ func walFull(ctx context.Context, d *damage) (err error) {
 	stopped := b.Stop(recoverTime)
 	d.did(outage)
 	what := fmt.Sprintf("%s after %d records of %.1f s", a.Name, acked, took.Seconds())
-	if !full {
+	if d.idle = !full; !full {
 		what = fmt.Sprintf("%s was not full after %d records of %.1f s", a.Name, acked, took.Seconds())
 	}
 	d.tell(what)

@@ -72,12 +72,12 @@ func redisFaults() []fault {
 			}
 			return err
 		}},
-		{name: "cut half from redis", class: ofRedis, weight: 3, do: func(ctx context.Context, d *damage) error {
+		{name: "cut half from redis", class: ofRedisLinks, weight: 3, do: func(ctx context.Context, d *damage) error {
 			agents := d.pool.Members()
 			d.rng.Shuffle(len(agents), func(i, j int) { agents[i], agents[j] = agents[j], agents[i] })
 			return d.cutRedis(ctx, agents[:(len(agents)+1)/2]...)
 		}},
-		{name: "cut all from redis", class: ofRedis, weight: 2, away: true, do: func(ctx context.Context, d *damage) error {
+		{name: "cut all from redis", class: ofRedisLinks, weight: 2, away: true, do: func(ctx context.Context, d *damage) error {
 			return d.cutRedis(ctx, d.pool.Members()...)
 		}},
 	}

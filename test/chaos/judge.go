@@ -54,6 +54,9 @@ func (r *run) finish() (bool, error) {
 	if err := r.cleaned(); err != nil {
 		r.fail("in the end: %v", err)
 	}
+	if in.Index, err = r.sameIndex(); err != nil {
+		return false, err
+	}
 	for _, a := range r.pool.Agents() { // so that nothing is under way while the bucket is walked
 		if a.Running() {
 			if _, err := a.Terminate(stopTime); err != nil {
@@ -147,6 +150,16 @@ func (r *run) cleaned() error {
 	}
 }
 
+// sameIndex compares Redis with the bucket before the agents end.
+func (r *run) sameIndex() (*check.Index, error) {
+	i, err := r.pool.Index(r.ctx, indexTime)
+	if err != nil {
+		return nil, err
+	}
+	r.say("redis was compared with the bucket: %d slots and the ends of %d partitions are the same, %d things are not", i.Slots, i.Ends, len(i.Differs))
+	return &check.Index{Ends: i.Ends, Differs: i.Differs}, nil
+}
+
 // walk reads the bucket as `odradek verify` does.
 func (r *run) walk(in *check.Input) error {
 	store, err := r.pool.Bucket(r.ctx)
@@ -208,6 +221,7 @@ type kept struct {
 	Stored    []stored                  `json:"stored"`
 	Fading    map[string]history.Fading `json:"fading"`
 	Bucket    []listing                 `json:"bucket"`
+	Index     *check.Index              `json:"index"`
 	Seed      uint64                    `json:"seed"`
 	Notes     []string                  `json:"notes"`
 }
@@ -241,7 +255,7 @@ func unlist(all []listing) map[history.Partition][]history.Record {
 
 // save writes what judgeAgain reads.
 func save(dir string, in check.Input, notes []string) error {
-	k := kept{Final: make(map[string][]listing), ReadBack: listings(in.ReadBack), Takeovers: in.Takeovers, Findings: in.Findings, Seed: in.Seed, Notes: notes, Fading: in.Fading, Bucket: listings(in.Bucket)}
+	k := kept{Final: make(map[string][]listing), ReadBack: listings(in.ReadBack), Takeovers: in.Takeovers, Findings: in.Findings, Seed: in.Seed, Notes: notes, Fading: in.Fading, Bucket: listings(in.Bucket), Index: in.Index}
 	for name, m := range in.Final {
 		k.Final[name] = listings(m)
 	}
@@ -273,7 +287,7 @@ func judgeAgain(dir string) int {
 	}
 	in := check.Input{
 		Events: events, Final: make(map[string]map[history.Partition][]history.Record), ReadBack: unlist(k.ReadBack), Takeovers: k.Takeovers,
-		Findings: k.Findings, Stored: make(map[history.Partition]int64), Seed: k.Seed, Windows: windows(events), Fading: k.Fading, Begin: make(map[history.Partition]int64),
+		Index: k.Index, Findings: k.Findings, Stored: make(map[history.Partition]int64), Seed: k.Seed, Windows: windows(events), Fading: k.Fading, Begin: make(map[history.Partition]int64),
 	}
 	if k.Bucket != nil {
 		in.Bucket = unlist(k.Bucket)

@@ -25,6 +25,7 @@ const (
 	readRecord  = time.Millisecond // and so much more for each record
 	keepTime    = 5 * time.Second  // until retention stands still when it was ended: longer than between two passes
 	cleanTime   = 5 * time.Minute  // until the bucket is clean
+	indexTime   = time.Minute      // until Redis has what the bucket gives
 	quietTime   = 4 * time.Second  // of load before the first fault, and after the last
 
 	smallDisk = 160 << 20 // bytes: the rings of two lives have room
@@ -55,6 +56,7 @@ type run struct {
 	traffic *traffic.Traffic
 	rng     *rand.Rand
 	deck    *deck
+	hits    *hits
 	control *controlLog
 
 	began   time.Time
@@ -64,9 +66,11 @@ type run struct {
 	serial  int                 // of the newest damage
 	faulty  time.Duration       // from the first fault to the end of the last
 
-	mu       sync.Mutex // guards all below
-	broken   []string   // what fails the run, besides what the checker says
-	done     map[string]int
+	mu       sync.Mutex     // guards all below
+	broken   []string       // what fails the run, besides what the checker says
+	done     map[string]int // faults, by name
+	idle     map[string]int // those of which nothing came: they are not counted
+	lates    map[int]int    // PUTs that were held and landed, by status
 	crashes  map[string]int // by point
 	holds    map[string]int // the same
 	evidence map[evidence]int
@@ -78,7 +82,7 @@ type run struct {
 type span struct{ from, to time.Duration }
 
 func newRun(ctx context.Context, o options) *run {
-	return &run{o: o, began: time.Now(), commit: commit(), ctx: ctx, t: harness.NewProgram(ctx, "chaos"), rng: rand.New(rand.NewPCG(o.seed, 2)), done: make(map[string]int), crashes: make(map[string]int), holds: make(map[string]int), points: make(map[string][]string),
+	return &run{o: o, began: time.Now(), commit: commit(), ctx: ctx, t: harness.NewProgram(ctx, "chaos"), rng: rand.New(rand.NewPCG(o.seed, 2)), hits: &hits{by: make(map[*pool.Agent]*damage)}, done: make(map[string]int), idle: make(map[string]int), lates: make(map[int]int), crashes: make(map[string]int), holds: make(map[string]int), points: make(map[string][]string),
 		evidence: make(map[evidence]int), silent: make(map[string][]float64)}
 }
 
@@ -188,7 +192,7 @@ func (r *run) strike() bool {
 				defer mu.Unlock()
 				what = append(what, f.name+" "+target)
 			},
-			did: r.did, point: point, traffic: r.traffic, serial: r.serial, crashed: r.crashed, held: r.held, note: r.say,
+			did: r.did, landed: r.landed, hits: r.hits, point: point, traffic: r.traffic, serial: r.serial, crashed: r.crashed, held: r.held, note: r.say,
 		})
 	}
 	var striking sync.WaitGroup
@@ -297,15 +301,27 @@ func (r *run) did(kind evidence) {
 	r.evidence[kind]++
 }
 
+// landed counts what the bucket answered to a PUT that was held.
+func (r *run) landed(status int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lates[status]++
+}
+
 // suffer does one fault.
 func (r *run) suffer(d *damage) {
 	from := r.log.Now()
 	if err := d.do(r.ctx, d); err != nil && r.ctx.Err() == nil {
 		r.fail("%s: %v", d.name, err)
 	}
+	r.hits.free(d)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.done[d.name]++
+	if d.idle {
+		r.idle[d.name]++
+	} else {
+		r.done[d.name]++
+	}
 	if d.away {
 		r.away = append(r.away, span{from, r.log.Now()})
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -172,13 +173,22 @@ func (r *run) tally(events []history.Event) (reached, error) {
 
 // totals is what the run came to.
 func (r *run) totals(a reached, result check.Result) totals {
+	r.mu.Lock() // PUTs that are held land still
+	defer r.mu.Unlock()
+	created, refused := r.lates[http.StatusOK], 0
+	for status, n := range r.lates {
+		if status != http.StatusOK {
+			refused += n
+		}
+	}
 	t := totals{
 		Began: r.began.UTC(), Commit: r.commit, Seed: r.o.seed, Store: r.o.store, Agents: r.o.agents, Lease: r.o.lease.String(), Rate: r.o.rate,
-		Only: r.o.faults, Minutes: r.faulty.Minutes(), Faults: r.done, Evidence: r.evidence, Points: r.crashes, Holds: r.holds, Silent: r.silent,
+		Only: r.o.faults, Minutes: r.faulty.Minutes(), Faults: r.done, Idle: r.idle, Evidence: maps.Clone(r.evidence), Points: r.crashes, Holds: r.holds, Silent: r.silent,
 		Reached: map[string]int{
 			"takeovers": a.takenOver, "restarts": a.restarted, "moves": a.moves, "recoveries": max(0, a.eras-1), "void control records": a.void,
 			"fenced journals": a.fenced, "acks while redis was away": a.ackedAway, "quarantined WALs": a.quarantined,
 			"verified checkpoints": a.verified, "manifests": a.manifests, "trimmed slots": a.trimmed,
+			"late PUTs that created": created, "late PUTs that were refused": refused,
 			"sweeps": a.sweeps, "deleted control numbers": a.forgotten,
 		},
 	}
@@ -198,6 +208,9 @@ func (r *run) print(t totals, result check.Result) {
 	fmt.Printf("\nfaults        %d in %.1f minutes\n", faults, t.Minutes)
 	for _, name := range slices.Sorted(maps.Keys(t.Faults)) {
 		fmt.Printf("  %4d  %s\n", t.Faults[name], name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(t.Idle)) {
+		fmt.Printf("  nothing came of %d more  %s\n", t.Idle[name], name)
 	}
 	printEvidence(t.Evidence)
 	for _, point := range slices.Sorted(maps.Keys(t.Points)) {

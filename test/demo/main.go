@@ -97,7 +97,7 @@ func (d *demo) run() (bool, error) {
 		return false, err
 	}
 	fmt.Printf("starting %d agents on one bucket (%s) and one Redis …\n", agents, d.store)
-	d.pool = pool.Start(d.t, pool.Options{Dir: d.dir, Store: d.store, Agents: agents, Flags: []string{"--wal-size", "64MiB", "--memory", "512MiB"}})
+	d.pool = pool.Start(d.t, pool.Options{Dir: d.dir, Store: d.store, Agents: agents, Flags: []string{"--wal-size", "64MiB", "--memory", "512MiB", "--lease", max(d.at(5), time.Second).String()}})
 	d.traffic = traffic.New(traffic.Config{
 		Log: d.log, Seeds: d.pool.Seeds(), Topics: topics, Producers: 4, Rate: 100, Consumers: 0, Groups: 1, Targets: d.targets,
 	})
@@ -262,10 +262,22 @@ func (d *demo) finish() (check.Result, bool, error) {
 		d.breaks("%v", err)
 	}
 	d.traffic.Stop()
+	index, err := d.pool.Index(d.ctx, settleTime)
+	if err != nil {
+		return check.Result{}, false, err
+	}
+	in.Index = &check.Index{Ends: index.Ends, Differs: index.Differs}
+	taken := 0
 	for _, a := range d.pool.Agents() {
+		if taken += a.Count("journal taken over"); a.Count("panic: ") > 0 {
+			d.breaks("%s panicked", a.Name)
+		}
 		if _, err := a.Terminate(settleTime); err != nil {
 			d.breaks("%v", err)
 		}
+	}
+	if taken == 0 {
+		d.breaks("nobody took over from an agent that was killed or stopped")
 	}
 	store, err := d.pool.Bucket(d.ctx)
 	if err != nil {

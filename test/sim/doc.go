@@ -4,7 +4,7 @@
 //	go run ./test/sim -seeds 1000          # seeds 1 to 1000
 //	go run ./test/sim -seed 77 -seeds 1    # one seed again
 //	go run ./test/sim -minutes 2 -seed $N  # as many as fit
-//	go run ./test/sim -seeds 50 -twice     # each twice, among others and alone: do the two runs agree?
+//	go run ./test/sim -seeds 50 -twice 50  # all twice, among others and alone: do the two runs agree?
 //	go run ./test/sim mutants              # break the protocol on purpose and see how soon that is found
 //
 // The seeds are told by TestSim of package agent, which this command builds once and runs in processes that tell some

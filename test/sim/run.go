@@ -114,7 +114,8 @@ type total struct {
 	counts  map[string]int
 	reached map[string]int // seeds in which a count was above 0
 	wrong   []told
-	differ  []uint64 // seeds that two runs of told differently
+	again   int      // seeds that ran twice
+	differ  []uint64 // of these, those that two runs told differently
 	cpu     float64  // seconds of a processor, of processes that have ended
 	fake    float64
 	first   uint64          // the seed to begin with
@@ -209,7 +210,7 @@ type plan struct {
 	block uint64    // seeds that a process tells
 	until time.Time // no block begins later; zero: until all have run
 	jobs  int
-	twice bool
+	twice uint64          // so many of the first run twice
 	tell  func(*total)    // how far it is; nil: nobody is told
 	stop  func(told) bool // after which seed to stop, nil: none
 }
@@ -266,7 +267,7 @@ func (p program) run(ctx context.Context, pl plan, disks string) *total {
 						}
 						pl.tell(t)
 					}
-					if pl.twice {
+					if s.Seed-pl.first < pl.twice {
 						p.tell(ctx, s.Seed, 1, disks, func(again told) { t.compare(s, again) })
 					}
 					if pl.stop != nil && pl.stop(s) {
@@ -283,6 +284,7 @@ func (p program) run(ctx context.Context, pl plan, disks string) *total {
 func (t *total) compare(a, b told) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.again++
 	if a.Log != b.Log || a.Bucket != b.Bucket {
 		t.differ = append(t.differ, a.Seed)
 	}

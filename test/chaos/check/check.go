@@ -24,12 +24,19 @@ type Input struct {
 	Findings  []string                    // of odradek verify; empty: clean
 	Stored    map[history.Partition]int64 // ends of partitions as the bucket has them; nil: not walked
 	Begin     map[history.Partition]int64 // where fading ones begin in the bucket; nil: not walked
+	Index     *Index                      // Redis beside the bucket in the end; nil: not compared
 	// Bucket is what lies in the bucket from Begin on, read there without an agent; nil: not read.
 	Bucket map[history.Partition][]history.Record
 	Fading map[string]history.Fading // topics that lose records meanwhile; what nobody may lose is all else
 
 	Seed    uint64 // of the windows that are sampled
 	Windows int    // how many
+}
+
+// Index is what a comparison of Redis with the bucket came to, when nothing was produced any more and agents ran.
+type Index struct {
+	Ends    int      `json:"ends"`    // of partitions, that were the same
+	Differs []string `json:"differs"` // what was not, was missing or was not compared
 }
 
 // Takeover is an epoch of a partition that began because the journal of its owner was sealed.
@@ -78,6 +85,7 @@ func Check(in Input) Result {
 	b.commits()
 	b.watermarks()
 	b.final()
+	b.index()
 	b.linear()
 	return *r
 }

@@ -20,11 +20,11 @@ type story struct {
 }
 
 // newStory is ten records of the idempotent producer a and the acks=1 producer b in turn, acked, read by a consumer, a
-// group and agents x and y, ends told after each ack, and all of it in the bucket: nothing is wrong with it.
+// group and agents x and y, ends told after each ack, and all of it in the bucket and in Redis: nothing is wrong with it.
 func newStory() *story {
 	s := &story{in: Input{
 		Final:  map[string]map[history.Partition][]history.Record{"x": {}, "y": {}},
-		Stored: map[history.Partition]int64{p0: 10}, Windows: 5,
+		Stored: map[history.Partition]int64{p0: 10}, Index: &Index{Ends: 5}, Windows: 5,
 	}}
 	var log []history.Record
 	for i := range int64(10) {
@@ -310,6 +310,10 @@ func TestCheck_RejectsWhatMustNotBe(t *testing.T) {
 			s.in.Stored[history.Partition{Topic: "hidden"}] = 1
 		}},
 		{"verify found something", "bucket", func(s *story) { s.in.Findings = []string{"journal/x: hole"} }},
+		{"redis holds something else", "redis", func(s *story) {
+			s.in.Index.Differs = []string{"index: orders/0 ends at 9, its indexed slots end at 10"}
+		}},
+		{"redis was compared in part", "redis", func(s *story) { s.in.Index.Ends = 0 }},
 		{"an end from the future", "linear", func(s *story) {
 			first := s.in.Events[1]
 			first.Offset = 3 // two records that were not sent yet

@@ -1,4 +1,4 @@
-// Package check judges a history: what clients saw, what every agent serves in the end, and what the bucket holds. It
+// Package check judges a history: what clients saw, what every agent serves in the end, and what the bucket and Redis hold. It
 // knows nothing of how the history came about, and is itself tested with histories that it must reject.
 //
 // The rules, by the names that violations carry:
@@ -15,6 +15,7 @@
 //	out of range OFFSET_OUT_OF_RANGE for an offset that was acked or read before
 //	agents       an agent does not serve every record in the end
 //	bucket       the bucket, walked offline, is not clean or does not hold what consumers saw
+//	redis        the index in Redis differs from what the bucket gives, lacks some of it, or was not compared
 //	linear       appends and ends of a partition, in a sampled window, fit no order at all (porcupine)
 //
 // "Before" always means that one call ended before another began. Check is a pure function, but for the seconds that

@@ -47,6 +47,19 @@ func (b *book) final() {
 	}
 }
 
+// index checks rule "redis": it holds what the bucket gives.
+func (b *book) index() {
+	if b.in.Index == nil {
+		return
+	}
+	for _, d := range b.in.Index.Differs {
+		b.r.violate("redis", "%s", d)
+	}
+	if ends := b.in.Index.Ends; ends < len(b.in.Stored) {
+		b.r.violate("redis", "the ends of %d partitions were compared, the bucket has %d", ends, len(b.in.Stored))
+	}
+}
+
 // contiguous checks that a log has every offset from its beginning on. What is compacted by key may have holes, but its end.
 func (b *book) contiguous(p history.Partition, log []history.Record) {
 	want := b.begin[p]

@@ -39,6 +39,7 @@ type HTTP struct {
 	trouble Trouble    // empty: none
 	part    float64    // of the requests that the trouble fits
 	late    time.Duration
+	landed  func(status int) // is told of each held PUT that the bucket answered
 	done    map[Trouble]int
 }
 
@@ -73,11 +74,12 @@ func (h *HTTP) Do(t Trouble, part float64) {
 	h.trouble, h.part = t, part
 }
 
-// Hold makes the trouble Late, for a part of the PUTs: they are delivered after a time.
-func (h *HTTP) Hold(part float64, after time.Duration) {
+// Hold makes the trouble Late, for a part of the PUTs: they are delivered after a time, and landed, if it is not nil, is told
+// the status that the bucket answered with, on a goroutine of the link.
+func (h *HTTP) Hold(part float64, after time.Duration, landed func(status int)) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.trouble, h.part, h.late = Late, part, after
+	h.trouble, h.part, h.late, h.landed = Late, part, after, landed
 }
 
 // Behave ends the trouble. PUTs that are held stay held.
@@ -99,23 +101,23 @@ func (h *HTTP) Done() map[Trouble]int {
 }
 
 // draw decides what happens to a request.
-func (h *HTTP) draw(method string) (Trouble, time.Duration) {
+func (h *HTTP) draw(method string) (Trouble, time.Duration, func(status int)) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	fits := true
 	switch h.trouble {
 	case "":
-		return "", 0
+		return "", 0, nil
 	case Deaf, Reset, Late:
 		fits = method == http.MethodPut
 	case Truncate, Flip:
 		fits = method == http.MethodGet
 	}
 	if !fits || rand.Float64() >= h.part {
-		return "", 0
+		return "", 0, nil
 	}
 	h.done[h.trouble]++
-	return h.trouble, h.late
+	return h.trouble, h.late, h.landed
 }
 
 func (h *HTTP) serve(w http.ResponseWriter, r *http.Request) {
@@ -123,7 +125,7 @@ func (h *HTTP) serve(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		panic(http.ErrAbortHandler)
 	}
-	trouble, late := h.draw(r.Method)
+	trouble, late, landed := h.draw(r.Method)
 	switch trouble {
 	case Slow:
 		time.Sleep(rand.N(1500 * time.Millisecond))
@@ -135,7 +137,9 @@ func (h *HTTP) serve(w http.ResponseWriter, r *http.Request) {
 	case Late:
 		h.wg.Go(func() {
 			time.Sleep(late)
-			h.pass(context.Background(), r, body)
+			if answer, _, err := h.pass(context.Background(), r, body); err == nil && landed != nil {
+				landed(answer.StatusCode)
+			}
 		})
 		panic(http.ErrAbortHandler)
 	}

@@ -162,7 +162,8 @@ func TestHTTP_Troubles(t *testing.T) {
 			t.Errorf("%s: status %d, done %v; want no answer and done", trouble, status, s.has("/"+string(trouble)))
 		}
 	}
-	h.Hold(1, 300*time.Millisecond)
+	landed := make(chan int, 1)
+	h.Hold(1, 300*time.Millisecond, func(status int) { landed <- status })
 	if _, _, err := do(http.MethodPut, "/late"); err == nil || s.has("/late") {
 		t.Errorf("late: %v, done %v; want an error and not done", err, s.has("/late"))
 	}
@@ -186,5 +187,13 @@ func TestHTTP_Troubles(t *testing.T) {
 	h.Close()
 	if !s.has("/late") {
 		t.Error("the held PUT was never delivered")
+	}
+	select {
+	case status := <-landed:
+		if status != http.StatusOK {
+			t.Errorf("the held PUT was answered with %d", status)
+		}
+	default:
+		t.Error("nobody was told that the held PUT landed")
 	}
 }
