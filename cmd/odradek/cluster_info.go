@@ -18,7 +18,7 @@ func clusterInfo(p pool) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "info", Short: "Print the agents of a cluster and who owns what", Args: names(),
 	}
-	cmd.Flags().BoolVar(&partitions, "partitions", false, "print every partition's owner, epoch and base offset")
+	cmd.Flags().BoolVar(&partitions, "partitions", false, "print every partition's owner, epoch and base offset, and how the owner came by it")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		v, err := p.view(cmd.Context(), watchInfo)
@@ -63,7 +63,7 @@ func (s sinceView) String() string {
 	if s.Checkpoint == 0 {
 		return "none; " + since
 	}
-	return fmt.Sprintf("at control %d, %s", s.Checkpoint, since)
+	return fmt.Sprintf("at control %d, made %s, %s", s.Checkpoint, ago(s.Made.At), since)
 }
 
 // redisLine tells how Redis stands to the newest era.
@@ -144,10 +144,10 @@ func printOwners(out io.Writer, v *clusterView) error {
 }
 
 func printPartitions(out io.Writer, v *clusterView) error {
-	return table(out, "\nTOPIC\tPARTITION\tNODE\tEPOCH\tBASE\tJOURNAL", func(row func(...any)) {
+	return table(out, "\nTOPIC\tPARTITION\tNODE\tEPOCH\tBASE\tJOURNAL\tWHY", func(row func(...any)) {
 		for _, t := range v.Topics {
 			for _, p := range t.Partitions {
-				row(t.Name, p.Index, p.NodeID, p.Epoch, p.Base, p.Journal)
+				row(t.Name, p.Index, p.NodeID, p.Epoch, p.Base, p.Journal, p.why())
 			}
 		}
 	})

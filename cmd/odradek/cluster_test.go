@@ -116,7 +116,7 @@ func TestClusterInfo_TellsAgentsAndOwners(t *testing.T) {
 	wantLines(t, got, "cluster c\n", "bucket directory ", "control log 8 numbers, the newest 0s ago", "journals 2 open, 1 sealed", "era 1, named ",
 		"NODE ADDRESS ZONE WEIGHT PARTITIONS STATE HEARTBEAT SLOTS INDEXED LAST WRITE OPENED JOURNAL",
 		"1 host:9001 z1 100 2 draining - 0 - - 0s ago "+journalOf(1).String(), "2 host:9002 z2 100 1 open - 2 - 0s ago 0s ago ", "shoes 3 1: 2, 2: 1")
-	wantLines(t, b.cluster("info", "--partitions"), "TOPIC PARTITION NODE EPOCH BASE JOURNAL", "shoes 1 1 0 0 "+journalOf(1).String(), "shoes 2 2 0 0 ")
+	wantLines(t, b.cluster("info", "--partitions"), "TOPIC PARTITION NODE EPOCH BASE JOURNAL WHY", "shoes 1 1 0 0 "+journalOf(1).String()+" created", "shoes 2 2 0 0 ")
 	var v clusterView
 	got = b.cluster("info", "--json")
 	if err := json.Unmarshal([]byte(got.out), &v); err != nil || v.ID != "c" || len(v.Agents) != 2 || v.Agents[1].Slots != 2 || v.Agents[1].LastWrite == nil ||
@@ -217,6 +217,7 @@ func TestClusterMove_WaitsUntilTheOwnerDid(t *testing.T) {
 	if got := b.cluster("move", "shoes", "1", "2"); got.out != "shoes/1 is node 2's already, at epoch 1\n" {
 		t.Errorf("got %+v", got)
 	}
+	wantLines(t, b.cluster("info", "--partitions"), "shoes 1 2 1 7 "+journalOf(2).String()+" moved from node 1")
 	got = b.cluster("move", "shoes", "1", "3", "--timeout", "50ms")
 	if got.status != exitError || got.err != "odradek: shoes/1 has not moved within 50ms: node 2 owns it still, at epoch 1; it was asked to and may do so later\n" {
 		t.Errorf("got %+v", got)
@@ -233,6 +234,7 @@ func TestClusterTakeover_NeedsNoRedis(t *testing.T) {
 	if j, _ := b.state().Journal(journalOf(1)); !j.Sealed || j.SealSlot != 1 || j.Partitions() != 0 {
 		t.Errorf("journal is %+v", j)
 	}
+	wantLines(t, b.cluster("info", "--partitions"), "shoes 0 3 1 0 "+journalOf(3).String()+" taken over from node 1")
 	got := b.cluster("takeover", journalOf(1).String()[:5])
 	if got.status != exitError || !strings.Contains(got.err, "of node 1 was sealed before, at slot 1") {
 		t.Errorf("got %+v", got)

@@ -36,6 +36,7 @@ type clusterView struct {
 // sinceView is how much of the log lies above the newest verified checkpoint: what an agent reads that starts.
 type sinceView struct {
 	Checkpoint topic.Slot `json:"checkpoint"` // the control number it stands at; 0: there is none
+	Made       numberView `json:"made"`       // the number that tells of it
 	Control    topic.Slot `json:"control_numbers"`
 	Slots      topic.Slot `json:"slots"`
 }
@@ -116,6 +117,44 @@ type partitionView struct {
 	Journal string       `json:"journal"`
 	Epoch   topic.Epoch  `json:"epoch"`
 	Base    topic.Offset `json:"base"`
+
+	Why         gained `json:"why"`                    // how the owner came by it
+	FromNode    int32  `json:"from_node,omitempty"`    // who had it before, if the log still says which node that was
+	FromJournal string `json:"from_journal,omitempty"` // its journal
+}
+
+// gained is how an owner came by a partition.
+type gained string
+
+const (
+	byCreation gained = "created"    // with the topic, or with more partitions of it
+	byMove     gained = "moved"      // the owner before gave it away
+	byTakeover gained = "taken over" // the journal of the owner before was sealed
+)
+
+func newPartitionView(s *control.State, a control.Assignment) partitionView {
+	owner, _ := s.Journal(a.Journal)
+	v := partitionView{Index: a.Partition.Index, NodeID: owner.NodeID, Journal: a.Journal.String(), Epoch: a.Epoch, Base: a.Base, Why: byCreation}
+	if a.From == (topic.JournalID{}) {
+		return v
+	}
+	before, _ := s.Journal(a.From)
+	v.Why, v.FromNode, v.FromJournal = byTakeover, before.NodeID, a.From.String()
+	if a.Moved {
+		v.Why = byMove
+	}
+	return v
+}
+
+// why words how the owner came by the partition.
+func (v partitionView) why() string {
+	switch {
+	case v.Why == byCreation:
+		return string(v.Why)
+	case v.FromNode == 0: // its journal was forgotten
+		return string(v.Why) + " from journal " + v.FromJournal
+	}
+	return fmt.Sprintf("%s from node %d", v.Why, v.FromNode)
 }
 
 // view looks at the cluster. Redis is watched until every heartbeat has moved and all that counted when the look began
@@ -136,7 +175,9 @@ func (p pool) view(ctx context.Context, most time.Duration) (*clusterView, error
 	if err := v.lookAtAgents(ctx, store); err != nil {
 		return nil, err
 	}
-	v.measure()
+	if err := v.measure(ctx, store); err != nil {
+		return nil, err
+	}
 	v.listTopics()
 	if meta != nil {
 		defer meta.Close()
@@ -215,12 +256,17 @@ func (v *clusterView) lookAtAgents(ctx context.Context, store objectstore.Store)
 	return nil
 }
 
-// measure tells how much lies above the newest checkpoint.
-func (v *clusterView) measure() {
+// measure tells how old the newest checkpoint is and how much lies above it.
+func (v *clusterView) measure(ctx context.Context, store objectstore.Store) error {
 	newest, ok := v.state.NewestCheckpoint()
 	v.Since = sinceView{Checkpoint: newest.Control, Control: v.state.Next()}
 	if ok {
 		v.Since.Control -= newest.Control + 1
+		v.Since.Made.Number = newest.At
+		var err error
+		if v.Since.Made.At, err = modified(ctx, store, slotlog.ControlKey(newest.At)); err != nil && !errors.Is(err, objectstore.ErrNotFound) {
+			return err // else the record is older than those that are kept (G4)
+		}
 	}
 	add := func(j *control.Journal, end topic.Slot) {
 		if next := max(newest.Next(j.ID), j.Trim); end > next {
@@ -235,6 +281,7 @@ func (v *clusterView) measure() {
 	for _, a := range v.Agents {
 		add(a.journal, a.Slots)
 	}
+	return nil
 }
 
 // findEnd finds where a journal ends now, and when it was written last.
@@ -280,11 +327,7 @@ func (v *clusterView) listTopics() {
 	for t := range v.state.Topics() {
 		out := topicView{Name: t.Name, ID: t.ID.String(), Internal: t.Internal}
 		for i := range t.Partitions() {
-			a := t.Owner(i)
-			owner, _ := v.state.Journal(a.Journal)
-			out.Partitions = append(out.Partitions, partitionView{
-				Index: i, NodeID: owner.NodeID, Journal: a.Journal.String(), Epoch: a.Epoch, Base: a.Base,
-			})
+			out.Partitions = append(out.Partitions, newPartitionView(v.state, t.Owner(i)))
 		}
 		v.Topics = append(v.Topics, out)
 	}
