@@ -51,11 +51,11 @@ func (r *run) finish() (bool, error) {
 		r.fail("in the end: %v", err)
 	}
 	r.traffic.Stop()
-	if err := r.cleaned(); err != nil {
-		r.fail("in the end: %v", err)
-	}
 	if in.Index, err = r.sameIndex(); err != nil {
 		return false, err
+	}
+	if err := r.cleaned(); err != nil {
+		r.fail("in the end: %v", err)
 	}
 	for _, a := range r.pool.Agents() { // so that nothing is under way while the bucket is walked
 		if a.Running() {
@@ -150,7 +150,7 @@ func (r *run) cleaned() error {
 	}
 }
 
-// sameIndex compares Redis with the bucket before the agents end.
+// sameIndex compares Redis with the bucket while there are slots that are not compacted yet.
 func (r *run) sameIndex() (*check.Index, error) {
 	i, err := r.pool.Index(r.ctx, indexTime)
 	if err != nil {
