@@ -55,14 +55,7 @@ func figureElastic(args []string) error {
 	header("seconds without an ack")
 	silent.row("each partition, its longest in the whole run")
 	p.longOnes(e.began)
-	counts := fl.codes.take()
-	for name, n := range counts {
-		fl.codes.add(name, n)
-	}
-	if line, only := tell(counts); !only {
-		return errOr(finish(fl, p), fmt.Errorf("clients saw errors: %s", line))
-	}
-	return finish(fl, p)
+	return finishMoved(fl, p)
 }
 
 // elastic is the figure under way.

@@ -54,7 +54,22 @@ func figureUnavailability(args []string) error {
 	if err != nil {
 		return err
 	}
+	if *fault == "term" || *fault == "move" {
+		return finishMoved(fl, p)
+	}
 	return finish(fl, p)
+}
+
+// finishMoved is finish of a load of which clients may be told nothing but that something has another owner.
+func finishMoved(fl *fleet, pulses ...*pulse) error {
+	counts := fl.codes.take()
+	for name, n := range counts {
+		fl.codes.add(name, n)
+	}
+	if line, only := tell(counts); !only {
+		return errOr(finish(fl, pulses...), fmt.Errorf("clients saw errors: %s", line))
+	}
+	return finish(fl, pulses...)
 }
 
 // finish ends the load, compares, and prints what was found and which codes clients saw.

@@ -225,7 +225,11 @@ func (t *totals) print(out io.Writer, runs []totals) (short bool) {
 	}
 	fmt.Fprintln(out, "crashes at a point:")
 	for _, point := range chaos.Points() {
-		fmt.Fprintf(out, "%8d  %s\n", t.Points[point], point)
+		text := ""
+		if t.Points[point] == 0 {
+			text, short = " (never)", true
+		}
+		fmt.Fprintf(out, "%8d  %s%s\n", t.Points[point], point, text)
 	}
 	fmt.Fprintln(out, "compactors held at a point:")
 	for _, point := range slices.Sorted(maps.Keys(t.Holds)) {

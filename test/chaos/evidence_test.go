@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/odradek/odradek/agent/chaos"
 	"github.com/odradek/odradek/test/chaos/check"
 )
 
@@ -13,11 +14,14 @@ import (
 func enough() totals {
 	t := totals{
 		Began: time.Date(2025, 1, 2, 3, 4, 5, 0, time.UTC), Commit: "0123456789ab", Seed: 7, Store: "minio", Agents: 3, Lease: "5s", Minutes: goalMinutes,
-		Faults: map[string]int{"flushall": goalFaults}, Evidence: make(map[evidence]int), Reached: map[string]int{"takeovers": 3},
+		Faults: map[string]int{"flushall": goalFaults}, Evidence: make(map[evidence]int), Reached: map[string]int{"takeovers": 3}, Points: make(map[string]int),
 		Silent: map[string][]float64{"flushall": {0.5, 0.25, 4}},
 	}
 	for _, g := range goals {
 		t.Evidence[g.kind] = g.n
+	}
+	for _, p := range chaos.Points() {
+		t.Points[p] = 1
 	}
 	t.judged(check.Result{Sent: 11, Acked: 10, Read: 40, Windows: 5})
 	return t
@@ -65,6 +69,7 @@ func TestSum_FailsWhenSomethingIsMissing(t *testing.T) {
 	for name, change := range map[string]func(r *totals){
 		"too few kills":      func(r *totals) { r.Evidence[sigkill]-- },
 		"too few faults":     func(r *totals) { r.Faults["flushall"]-- },
+		"a point never":      func(r *totals) { r.Points[chaos.Points()[0]] = 0 },
 		"too short":          func(r *totals) { r.Minutes-- },
 		"a violation":        func(r *totals) { r.judged(check.Result{Violations: []check.Violation{{Rule: "lost"}}}) },
 		"only more of them":  func(r *totals) { r.judged(check.Result{More: map[string]int{"lost": 1}}) },

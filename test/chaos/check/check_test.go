@@ -310,6 +310,14 @@ func TestCheck_RejectsWhatMustNotBe(t *testing.T) {
 			s.in.Stored[history.Partition{Topic: "hidden"}] = 1
 		}},
 		{"verify found something", "bucket", func(s *story) { s.in.Findings = []string{"journal/x: hole"} }},
+		{"a record is read before it was sent", "linear", func(s *story) {
+			s.in.Windows = 50
+			s.change(history.Read, func(e *history.Event) {
+				if e.Client == "c" && e.Records[0].Offset == 5 {
+					e.Start, e.End = s.in.Events[5*7-1].Start+1, s.in.Events[5*7-1].End-1
+				}
+			})
+		}},
 		{"redis holds something else", "redis", func(s *story) {
 			s.in.Index.Differs = []string{"index: orders/0 ends at 9, its indexed slots end at 10"}
 		}},

@@ -16,7 +16,7 @@
 //	agents       an agent does not serve every record in the end
 //	bucket       the bucket, walked offline, is not clean or does not hold what consumers saw
 //	redis        the index in Redis differs from what the bucket gives, lacks some of it, or was not compared
-//	linear       appends and ends of a partition, in a sampled window, fit no order at all (porcupine)
+//	linear       appends, reads and ends of a partition, in a sampled window, fit no order at all (porcupine)
 //
 // "Before" always means that one call ended before another began. Check is a pure function, but for the seconds that
 // porcupine may take, and starts no goroutine of its own.
