@@ -25,10 +25,8 @@ func crashCompactor(ctx context.Context, d *damage) error {
 	said := make(map[*pool.Agent]int)
 	for _, a := range armed {
 		said[a] = a.CrashedAt(d.point)
-		if err := a.Arm(d.point, pass); err != nil && a.Up() {
-			d.note("%v", err)
-		}
 	}
+	d.arm(armed, pass)
 	how := "anybody"
 	if pass > 1 {
 		how = fmt.Sprintf("anybody, pass %d", pass)
@@ -44,6 +42,9 @@ func holdCompactor(ctx context.Context, d *damage) error {
 	said := make(map[*pool.Agent]int)
 	for _, a := range held {
 		said[a] = a.HeldAt(d.point)
+		if !a.Up() {
+			continue // it would heed it when it goes on
+		}
 		if err := a.Hold(d.point, t); err != nil && a.Up() {
 			d.note("%v", err)
 		}

@@ -58,13 +58,7 @@ func crashAtPoint(ctx context.Context, d *damage) error {
 	for _, a := range armed {
 		said[a] = a.CrashedAt(d.point)
 	}
-	arm := func(agents []*pool.Agent) {
-		for _, a := range agents {
-			if err := a.Arm(d.point, 1); err != nil && a.Up() {
-				d.note("%v", err)
-			}
-		}
-	}
+	arm := func(agents []*pool.Agent) { d.arm(agents, 1) }
 	others := slices.DeleteFunc(slices.Clone(armed), func(a *pool.Agent) bool { return a == victim })
 	var how string
 	switch what {
@@ -95,6 +89,18 @@ func crashAtPoint(ctx context.Context, d *damage) error {
 	}
 	d.awaitCrash(ctx, armed, said, crashTime, how)
 	return nil
+}
+
+// arm has agents end at a pass of the point. Those that are stopped are left out: they would heed it when they go on.
+func (d *damage) arm(agents []*pool.Agent, pass int) {
+	for _, a := range agents {
+		if !a.Up() {
+			continue
+		}
+		if err := a.Arm(d.point, pass); err != nil && a.Up() {
+			d.note("%v", err)
+		}
+	}
 }
 
 // awaitCrash waits until one of the agents that are armed has ended at the point, for a while, and starts them again.

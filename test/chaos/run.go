@@ -330,7 +330,12 @@ func (r *run) suffer(d *damage) {
 // watchOver looks for agents that ended by themselves.
 func (r *run) watchOver() {
 	for _, a := range r.pool.Members() {
-		if !a.Running() {
+		switch {
+		case a.Running():
+		case a.AtPoint(): // that it was told of in the moment it was stopped
+			r.say("%s passed a point when nobody waited for it any more", a.Name)
+			a.Launch()
+		default:
 			r.fail("%s ended by itself:\n%s", a.Name, a.Tail())
 			a.Launch()
 		}

@@ -81,6 +81,13 @@ func (a *Agent) CrashedAt(point string) int {
 	return a.Count(fmt.Sprintf("msg=chaos kind=crash what=%q", point))
 }
 
+// AtPoint reports whether the last that the agent's process said is that it ends at a point.
+func (a *Agent) AtPoint() bool {
+	tail := a.Tail()
+	at := strings.LastIndex(tail, "msg=chaos kind=crash")
+	return at >= 0 && !strings.Contains(tail[at:], "msg=serving")
+}
+
 // HeldAt counts how often one of them said that somebody was held at a point.
 func (a *Agent) HeldAt(point string) int {
 	return a.Count(fmt.Sprintf("msg=chaos kind=hold what=%q", point))
