@@ -265,6 +265,13 @@ func (b *simBook) wentBack() {
 	b.trouble = append(b.trouble, simTrouble{from: time.Now(), to: time.Now().Add(simUnseen)})
 }
 
+// wentBackUnseen says whether the index copy went back without a sign.
+func (b *simBook) wentBackUnseen() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.unseen
+}
+
 // excused says whether something that ended less than a time before at may have made others think that x is dead.
 func (b *simBook) excused(x *simProcess, at time.Time, within time.Duration) bool {
 	for _, t := range b.trouble {
