@@ -103,7 +103,8 @@ func (c *Cache[K, V]) Drop(key K) {
 }
 
 // Load returns the value under key, calling fetch for it if it is missing. Of several that ask at once one fetches,
-// and all get its answer; errors are not kept. fetch goes on when the asker's ctx ends, for the others.
+// and all get its answer; errors are not kept. fetch goes on when the asker's ctx ends, for the others; it does not begin
+// for one whose ctx has ended.
 func (c *Cache[K, V]) Load(ctx context.Context, key K, fetch func(context.Context) (V, int64, error)) (V, error) {
 	c.mu.Lock()
 	if v, ok := c.get(key); ok {
@@ -119,6 +120,11 @@ func (c *Cache[K, V]) Load(ctx context.Context, key K, fetch func(context.Contex
 			var none V
 			return none, context.Cause(ctx)
 		}
+	}
+	if ctx.Err() != nil {
+		c.mu.Unlock()
+		var none V
+		return none, context.Cause(ctx)
 	}
 	l := &load[V]{done: make(chan struct{})}
 	c.loading[key] = l

@@ -90,6 +90,23 @@ func TestLoad_ErrorIsNotKept(t *testing.T) {
 	}
 }
 
+func TestLoad_BeginsNothingForWhoLeft(t *testing.T) {
+	c := New[string, int](10)
+	c.Put("kept", 3, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	never := func(context.Context) (int, int64, error) {
+		t.Error("fetched")
+		return 0, 0, nil
+	}
+	if _, err := c.Load(ctx, "k", never); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
+	}
+	if v, err := c.Load(ctx, "kept", never); v != 3 || err != nil {
+		t.Errorf("what is there: %d, %v; want 3", v, err)
+	}
+}
+
 func TestLoad_GoesOnWhenTheFirstAskerLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := New[string, int](10)

@@ -81,6 +81,10 @@ func (s *spans) load(
 			return nil, context.Cause(ctx)
 		}
 	}
+	if ctx.Err() != nil { // nobody waits for it: a request that is over would read all that it had asked for
+		s.mu.Unlock()
+		return nil, context.Cause(ctx)
+	}
 	sp := &span{done: make(chan struct{}), read: int64(want.to - want.from), used: s.loaded}
 	sp.stretch, sp.ahead = widen(around{s, want.object})
 	sp.ahead = sp.ahead && sp.stretch != want

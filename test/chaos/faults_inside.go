@@ -135,7 +135,7 @@ func (d *damage) awaitCrash(ctx context.Context, armed []*pool.Agent, said map[*
 }
 
 // jump makes wall clocks wrong by an hour, either way, for a while. A bucket that checks signatures refuses whoever is
-// wrong by more than a quarter of an hour.
+// wrong by more than a quarter of an hour. Those that are only starting are left out.
 func (d *damage) jump(ctx context.Context, agents ...*pool.Agent) error {
 	by, t := time.Hour, d.between(2*time.Second, 8*time.Second)
 	if d.rng.IntN(2) == 0 {
@@ -143,11 +143,17 @@ func (d *damage) jump(ctx context.Context, agents ...*pool.Agent) error {
 	}
 	d.tell(fmt.Sprintf("%s by %v for %v", names(agents), by, t.Round(100*time.Millisecond)))
 	var errs []error
+	var shifted []*pool.Agent
 	for _, a := range agents {
-		errs = append(errs, a.ShiftClock(by))
+		if err := a.ShiftClock(by); err == nil {
+			shifted = append(shifted, a)
+		} else if a.Ready() {
+			errs = append(errs, err)
+		}
 	}
+	d.idle = len(shifted) == 0
 	sleep(ctx, t)
-	for _, a := range agents {
+	for _, a := range shifted {
 		r, err := a.Report()
 		if err == nil && r.Clock != by.String() {
 			err = fmt.Errorf("%s: its clock is wrong by %s, want %v", a.Name, r.Clock, by)
