@@ -265,8 +265,8 @@ func (c *simReader) read(ctx context.Context, x *simProcess, partition int32, of
 	return next, ok && answered
 }
 
-// ownedElsewhere is the epoch under which a session knows a partition as another's; 0 if it knows it as its own, which it
-// may have taken over and lost again between two looks, or not at all.
+// ownedElsewhere is one more than the epoch under which a session knows a partition as another's; 0 if it knows it as its own,
+// which it may have taken over and lost again between two looks, or not at all.
 func ownedElsewhere(s *session, p topic.Partition) topic.Epoch {
 	a, ok := s.cluster.State().Owner(p)
 	if !ok || a.Journal == s.journal {

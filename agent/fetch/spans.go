@@ -66,8 +66,8 @@ func newSpans(limit int64) *spans {
 }
 
 // load gives the bytes of want, fewer where the object ends before, from a span that has them all. If there is none it
-// asks widen for a stretch that holds want, and fetches that. fetch goes on when ctx ends, for others that wait for it;
-// errors are not kept.
+// asks widen for a stretch that holds want, and fetches that. fetch goes on when ctx ends, for others that wait for it, and
+// does not begin when ctx has ended; errors are not kept.
 func (s *spans) load(
 	ctx context.Context, want stretch, widen widen, fetch func(context.Context, stretch) ([]byte, error),
 ) ([]byte, error) {
@@ -81,7 +81,7 @@ func (s *spans) load(
 			return nil, context.Cause(ctx)
 		}
 	}
-	if ctx.Err() != nil { // nobody waits for it: a request that is over would read all that it had asked for
+	if ctx.Err() != nil { // a request that is over would read all that it had asked for
 		s.mu.Unlock()
 		return nil, context.Cause(ctx)
 	}

@@ -81,11 +81,11 @@ func (a *Agent) CrashedAt(point string) int {
 	return a.Count(fmt.Sprintf("msg=chaos kind=crash what=%q", point))
 }
 
-// AtPoint reports whether the last that the agent's process said is that it ends at a point.
+// AtPoint reports whether the agent's newest process said that it ends at a point: no other one has begun since.
 func (a *Agent) AtPoint() bool {
 	tail := a.Tail()
 	at := strings.LastIndex(tail, "msg=chaos kind=crash")
-	return at >= 0 && !strings.Contains(tail[at:], "msg=serving")
+	return at >= 0 && !strings.Contains(tail[at:], "this binary is built to break")
 }
 
 // HeldAt counts how often one of them said that somebody was held at a point.
