@@ -125,6 +125,17 @@ func TestClusterInfo_TellsAgentsAndOwners(t *testing.T) {
 	}
 }
 
+func TestSinceView_TellsTheCheckpointsAge(t *testing.T) {
+	since := sinceView{Checkpoint: 7, Control: 1, Slots: 2, Made: numberView{Number: 8, At: time.Now().Add(-90 * time.Second)}}
+	if got := since.String(); got != "at control 7, made 1m30s ago, 1 control number and 2 slots since" {
+		t.Error(got)
+	}
+	since.Made.At = time.Time{} // its record was deleted
+	if got := since.String(); got != "at control 7, made long ago, 1 control number and 2 slots since" {
+		t.Error(got)
+	}
+}
+
 // wantProblems expects `cluster health` to print exactly these lines, some words of each, before the note.
 func wantProblems(t *testing.T, got outcome, problems ...string) {
 	t.Helper()
