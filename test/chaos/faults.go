@@ -86,7 +86,7 @@ type damage struct {
 	traffic *traffic.Traffic
 	serial  int // no other damage of the run has it
 	crashed func(point string)
-	held    func(point string)
+	held    func(point string, t time.Duration)
 	note    func(format string, args ...any)
 }
 

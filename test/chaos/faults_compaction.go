@@ -68,6 +68,6 @@ func holdCompactor(ctx context.Context, d *damage) error {
 		return nil
 	}
 	d.tell(fmt.Sprintf("%s: %s for %v", d.point, strings.Join(who, "+"), t.Round(100*time.Millisecond)))
-	d.held(d.point)
+	d.held(d.point, t)
 	return nil // it goes on while others are struck
 }

@@ -27,6 +27,7 @@ func windows(events []history.Event) int {
 
 // finish mends everything, lets the load run out, reads all from everybody and judges.
 func (r *run) finish() (bool, error) {
+	sleep(r.ctx, time.Until(r.heldUntil))
 	r.say("the last fault is over")
 	r.pool.Mend()
 	if err := r.pool.WaitReady(recoverTime); err != nil {
@@ -193,7 +194,11 @@ func (r *run) walk(in *check.Input) error {
 	if in.Bucket, err = readBucket(r.ctx, store, r.control.state, lasting, in.Begin); err != nil {
 		return err
 	}
-	r.say("the bucket was walked: %d records in %d slots, %d findings", report.Totals.Records, report.Totals.Slots, len(report.Findings))
+	records := 0
+	for _, log := range in.Bucket {
+		records += len(log)
+	}
+	r.say("the bucket was walked: %d records were read from slots and compacted objects, %d findings", records, len(report.Findings))
 	return nil
 }
 

@@ -66,16 +66,17 @@ type run struct {
 	serial  int                 // of the newest damage
 	faulty  time.Duration       // from the first fault to the end of the last
 
-	mu       sync.Mutex     // guards all below
-	broken   []string       // what fails the run, besides what the checker says
-	done     map[string]int // faults, by name
-	idle     map[string]int // those of which nothing came: they are not counted
-	lates    map[int]int    // PUTs that were held and landed, by status
-	crashes  map[string]int // by point
-	holds    map[string]int // the same
-	evidence map[evidence]int
-	silent   map[string][]float64 // seconds, by fault that came alone
-	away     []span               // when Redis did not answer anybody
+	mu        sync.Mutex     // guards all below
+	broken    []string       // what fails the run, besides what the checker says
+	done      map[string]int // faults, by name
+	idle      map[string]int // those of which nothing came: they are not counted
+	lates     map[int]int    // PUTs that were held and landed, by status
+	crashes   map[string]int // by point
+	holds     map[string]int // the same
+	heldUntil time.Time      // the last of them goes on
+	evidence  map[evidence]int
+	silent    map[string][]float64 // seconds, by fault that came alone
+	away      []span               // when Redis did not answer anybody
 }
 
 // span is a time of the run.
@@ -262,11 +263,14 @@ func (r *run) crashed(point string) {
 	r.crashes[point]++
 }
 
-// held counts a compactor that waited at a point.
-func (r *run) held(point string) {
+// held counts a compactor that waits at a point. It reads no control log meanwhile.
+func (r *run) held(point string, t time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.holds[point]++
+	if until := time.Now().Add(t); until.After(r.heldUntil) {
+		r.heldUntil = until
+	}
 }
 
 // breakable makes sure that agents that are to be broken from inside can be, their clocks included.
