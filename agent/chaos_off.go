@@ -9,6 +9,7 @@ import (
 
 	"github.com/odradek/odradek/metadata"
 	"github.com/odradek/odradek/objectstore"
+	"github.com/odradek/odradek/topic"
 	"github.com/odradek/odradek/wal"
 )
 
@@ -19,4 +20,5 @@ func (injection) begin(prometheus.Registerer) error            { return nil }
 func (injection) bucket(s objectstore.Store) objectstore.Store { return s }
 func (injection) metadata(s metadata.Store) metadata.Store     { return s }
 func (injection) disk(d wal.Disk) wal.Disk                     { return d }
+func (injection) internal(func(topic.ID) bool)                 {}
 func (injection) paths() map[string]http.Handler               { return nil }

@@ -128,6 +128,10 @@ func (a *agent) newSession() *session {
 		Events:    cluster.Events{Dead: a.metrics.dead.Inc, TakenOver: a.metrics.takenOver.Inc},
 		Endpoints: a.endpoints(),
 	}, a.store.For(objectstore.ReasonControl), a.meta)
+	a.chaos.internal(func(id topic.ID) bool {
+		t, ok := s.cluster.State().TopicByID(id)
+		return ok && t.Internal
+	})
 	s.ids = cluster.NewProducerIDs(s.cluster)
 	share := divide(set.Memory)
 	s.fetch = fetch.New(a.store.For(objectstore.ReasonFetch), fetch.Config{TailBytes: share.tail, CatchUpBytes: share.catchUp, Refresh: s.cluster.CatchUp})

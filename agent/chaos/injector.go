@@ -37,7 +37,7 @@ type Injector struct {
 	done     map[string]int           // faults, by label
 	disk     DiskFault                // empty: none
 	slow     time.Duration            // of a sync, with SlowSync
-	internal map[topic.ID]bool
+	internal func(topic.ID) bool
 }
 
 // New makes an injector that does nothing yet but what the environment asks for.
@@ -46,7 +46,7 @@ func New(registry prometheus.Registerer) (*Injector, error) {
 		faults: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "odradek_chaos_faults_total", Help: "Faults injected into this process by kind: crash, clock, disk, hold. Only in a binary built to break.",
 		}, []string{"kind"}),
-		die: kill, shifts: clockShifts(), passed: make(map[string]int), armed: make(map[string]int), holding: make(map[string]time.Duration), done: make(map[string]int), internal: make(map[topic.ID]bool),
+		die: kill, shifts: clockShifts(), passed: make(map[string]int), armed: make(map[string]int), holding: make(map[string]time.Duration), done: make(map[string]int),
 	}
 	if err := registry.Register(i.faults); err != nil {
 		return nil, err
@@ -78,6 +78,14 @@ func (i *Injector) Arm(point string, n int) error {
 	defer i.mu.Unlock()
 	i.armed[point] = n
 	return nil
+}
+
+// Internal says how to tell topics that the cluster keeps for itself. A log that is read from a checkpoint on does not name
+// them again.
+func (i *Injector) Internal(is func(topic.ID) bool) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.internal = is
 }
 
 // Hold has the next one who passes a point wait there, while the process goes on: its work is overtaken by that of others.

@@ -21,6 +21,8 @@ import (
 	"github.com/odradek/odradek/metadata/embedded"
 	"github.com/odradek/odradek/objectstore"
 	"github.com/odradek/odradek/objectstore/memory"
+	"github.com/odradek/odradek/recordbatch"
+	"github.com/odradek/odradek/segment"
 	"github.com/odradek/odradek/slotlog"
 	"github.com/odradek/odradek/topic"
 	"github.com/odradek/odradek/wal"
@@ -108,6 +110,36 @@ func TestStore_NamesRecordsOfTheControlLog(t *testing.T) {
 	want := map[string]int{Before(Topic): 1, After(Topic): 1}
 	if diff := cmp.Diff(want, i.report().Passed); diff != "" {
 		t.Fatalf("-want +got:\n%s", diff)
+	}
+}
+
+// What is internal is told from outside: a log that is read from a checkpoint on does not name the topic again.
+func TestStore_NamesSlotsWithInternalRecords(t *testing.T) {
+	groups := topic.ID{9}
+	for _, told := range []bool{false, true} {
+		i := newInjector(t)
+		if told {
+			i.Internal(func(id topic.ID) bool { return id == groups })
+		}
+		s := i.Store(memory.New())
+		for n, id := range []topic.ID{{1}, groups} {
+			batch := recordbatch.Build(recordbatch.Draft{Records: []recordbatch.Record{{Value: []byte("v")}}})
+			o, err := segment.Build(segment.Footer{Journal: topic.JournalID{1}, Slot: topic.Slot(n)},
+				[]segment.Run{{Partition: topic.Partition{Topic: id}, Next: 1, Batches: [][]byte{batch}}}, segment.None)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Create(t.Context(), slotlog.JournalKey(topic.JournalID{1}, topic.Slot(n)), slotlog.Freeze(slotlog.Data, o.Parts...).Body); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want := map[string]int{Before(Slot): 2, After(Slot): 2}
+		if told {
+			want[Before(GroupCommit)], want[After(GroupCommit)] = 1, 1
+		}
+		if diff := cmp.Diff(want, i.report().Passed); diff != "" {
+			t.Errorf("told %v: -want +got:\n%s", told, diff)
+		}
 	}
 }
 

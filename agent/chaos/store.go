@@ -59,15 +59,6 @@ func upkeep(key string) []string {
 	return nil
 }
 
-// Get implements objectstore.Store. What the control log says of internal topics is remembered.
-func (s *store) Get(ctx context.Context, key string) ([]byte, error) {
-	object, err := s.Store.Get(ctx, key)
-	if err == nil {
-		s.i.recognize(key, object)
-	}
-	return object, err
-}
-
 // recognize names what an object is, none if it is nothing of a slotted log.
 func (i *Injector) recognize(key string, object []byte) []string {
 	e, err := slotlog.Open(object)
@@ -102,14 +93,7 @@ func (i *Injector) controlRecords(payload []byte) []string {
 			what = Assign
 		case control.Era:
 			what = Era
-		case control.TopicCreate:
-			what = Topic
-			if strings.HasPrefix(r.Name, "__") {
-				i.mu.Lock()
-				i.internal[r.ID] = true
-				i.mu.Unlock()
-			}
-		case control.PartitionsAdd, control.TopicDelete:
+		case control.TopicCreate, control.PartitionsAdd, control.TopicDelete:
 			what = Topic
 		default:
 			what = upkeepRecord(r)
@@ -154,9 +138,10 @@ func (i *Injector) slot(payload []byte) []string {
 		out = append(out, Release)
 	}
 	i.mu.Lock()
-	defer i.mu.Unlock()
+	internal := i.internal
+	i.mu.Unlock()
 	for _, e := range footer.Extents {
-		if i.internal[e.Partition.Topic] {
+		if internal != nil && internal(e.Partition.Topic) {
 			return append(out, GroupCommit)
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/odradek/odradek/agent/chaos"
@@ -63,9 +62,12 @@ func crashAtPoint(ctx context.Context, d *damage) error {
 	var how string
 	switch what {
 	case chaos.Release, chaos.Assign:
-		how = victim.Name + " leaves"
-		arm([]*pool.Agent{victim})
-		victim.Signal(syscall.SIGTERM)
+		how = victim.Name + " comes back" // and is given its share; who leaves gives away by its seal
+		if _, err := victim.Terminate(stopTime); err != nil {
+			return err
+		}
+		arm(others)
+		victim.Launch()
 	case chaos.Seal, chaos.JournalSealed, chaos.GetCopies:
 		how = victim.Name + " is killed"
 		arm(others)
