@@ -3,13 +3,11 @@ package cache
 import (
 	"container/list"
 	"context"
-	"fmt"
-	"runtime/debug"
 	"sync"
 	"time"
 )
 
-// loadTimeout ends a load that hangs; those who asked may have gone by then.
+// loadTimeout ends a load that hangs; the one who asked first may have gone by then.
 const loadTimeout = 60 * time.Second
 
 // Cache holds values of known size, at most limit bytes together. Safe for concurrent use. Values are shared and must
@@ -104,43 +102,39 @@ func (c *Cache[K, V]) Drop(key K) {
 	}
 }
 
-// Load returns the value under key, calling fetch for it if it is missing. Of several that ask at once one has it fetched,
-// and all get its answer; errors are not kept. Whoever asks waits until its own ctx ends and no longer; fetch goes on then,
-// for the others and for the cache. It does not begin for one whose ctx has ended.
+// Load returns the value under key, calling fetch for it if it is missing. Of several that ask at once one fetches,
+// and all get its answer; errors are not kept. fetch goes on when the asker's ctx ends, for the others; it does not begin
+// for one whose ctx has ended.
 func (c *Cache[K, V]) Load(ctx context.Context, key K, fetch func(context.Context) (V, int64, error)) (V, error) {
 	c.mu.Lock()
 	if v, ok := c.get(key); ok {
 		c.mu.Unlock()
 		return v, nil
 	}
-	l, ok := c.loading[key]
-	if !ok && ctx.Err() == nil {
-		l = &load[V]{done: make(chan struct{})}
-		c.loading[key] = l
-		go c.fetch(context.WithoutCancel(ctx), key, l, fetch)
+	if l, ok := c.loading[key]; ok {
+		c.mu.Unlock()
+		select {
+		case <-l.done:
+			return l.value, l.err
+		case <-ctx.Done():
+			var none V
+			return none, context.Cause(ctx)
+		}
 	}
+	if ctx.Err() != nil {
+		c.mu.Unlock()
+		var none V
+		return none, context.Cause(ctx)
+	}
+	l := &load[V]{done: make(chan struct{})}
+	c.loading[key] = l
 	c.mu.Unlock()
-	var none V
-	if l == nil {
-		return none, context.Cause(ctx)
-	}
-	select {
-	case <-l.done:
-		return l.value, l.err
-	case <-ctx.Done():
-		return none, context.Cause(ctx)
-	}
-}
 
-// fetch fills l in.
-func (c *Cache[K, V]) fetch(ctx context.Context, key K, l *load[V], fetch func(context.Context) (V, int64, error)) {
-	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
+	inner, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadTimeout)
 	defer cancel()
 	var size int64
-	l.err = Guarded(func() (err error) {
-		l.value, size, err = fetch(ctx)
-		return err
-	})
+	l.value, size, l.err = fetch(inner)
+
 	c.mu.Lock()
 	delete(c.loading, key)
 	if l.err == nil {
@@ -148,17 +142,7 @@ func (c *Cache[K, V]) fetch(ctx context.Context, key K, l *load[V], fetch func(c
 	}
 	c.mu.Unlock()
 	close(l.done)
-}
-
-// Guarded calls f and makes an error of a panic: who asked is on another goroutine, and one request is to fail by a
-// defect, not the process.
-func Guarded(f func() error) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("defect: %v\n%s", p, debug.Stack())
-		}
-	}()
-	return f()
+	return l.value, l.err
 }
 
 // Stats returns the counters.

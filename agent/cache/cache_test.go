@@ -3,7 +3,6 @@ package cache
 import (
 	"context"
 	"errors"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -126,35 +125,4 @@ func TestLoad_GoesOnWhenTheFirstAskerLeaves(t *testing.T) {
 			t.Errorf("got %d, %v; want 9", v, err)
 		}
 	})
-}
-
-// An agent that stops, and a client that went away, wait for no GET that hangs; what it brings is there for others.
-func TestLoad_WhoLeavesWaitsNoLonger(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := New[string, int](10)
-		ctx, cancel := context.WithCancel(t.Context())
-		time.AfterFunc(time.Second, cancel)
-		began := time.Now()
-		_, err := c.Load(ctx, "k", func(ctx context.Context) (int, int64, error) {
-			time.Sleep(30 * time.Second)
-			return 9, 1, ctx.Err()
-		})
-		if took := time.Since(began); !errors.Is(err, context.Canceled) || took != time.Second {
-			t.Errorf("waited %v, error %v; want 1 s", took, err)
-		}
-		time.Sleep(30 * time.Second)
-		if v, ok := c.Get("k"); v != 9 || !ok {
-			t.Errorf("afterwards there is %d, %v; want 9", v, ok)
-		}
-	})
-}
-
-func TestLoad_PanicFailsThoseWhoAsk(t *testing.T) {
-	c := New[string, int](10)
-	if _, err := c.Load(t.Context(), "k", func(context.Context) (int, int64, error) { panic("out of bounds") }); err == nil || !strings.Contains(err.Error(), "out of bounds") {
-		t.Errorf("error %v, want the panic", err)
-	}
-	if v, err := c.Load(t.Context(), "k", func(context.Context) (int, int64, error) { return 1, 1, nil }); v != 1 || err != nil {
-		t.Errorf("the next one gets %d, %v; want 1", v, err)
-	}
 }

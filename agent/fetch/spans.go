@@ -7,12 +7,11 @@ import (
 	"sync"
 	"time"
 
-	"github.com/odradek/odradek/agent/cache"
 	"github.com/odradek/odradek/slotlog"
 	"github.com/odradek/odradek/topic"
 )
 
-// spanTimeout ends a GET that hangs; those who asked may have gone by then.
+// spanTimeout ends a GET that hangs; the one who asked first may have gone by then.
 const spanTimeout = 60 * time.Second
 
 // objectKey names an object of the bucket that holds extents.
@@ -67,45 +66,40 @@ func newSpans(limit int64) *spans {
 }
 
 // load gives the bytes of want, fewer where the object ends before, from a span that has them all. If there is none it
-// asks widen for a stretch that holds want, and has that fetched. It waits until ctx ends and no longer; fetch goes on then,
-// for others and for what is kept, and does not begin when ctx has ended; errors are not kept.
+// asks widen for a stretch that holds want, and fetches that. fetch goes on when ctx ends, for others that wait for it, and
+// does not begin when ctx has ended; errors are not kept.
 func (s *spans) load(
 	ctx context.Context, want stretch, widen widen, fetch func(context.Context, stretch) ([]byte, error),
 ) ([]byte, error) {
 	s.mu.Lock()
-	sp := s.find(want)
-	if sp == nil && ctx.Err() == nil { // a request that is over would read all that it had asked for
-		sp = &span{done: make(chan struct{}), read: int64(want.to - want.from), used: s.loaded}
-		sp.stretch, sp.ahead = widen(around{s, want.object})
-		sp.ahead = sp.ahead && sp.stretch != want
-		s.count(sp, 1)
-		s.held[sp.object] = append(s.held[sp.object], sp)
-		go s.fetch(context.WithoutCancel(ctx), sp, sp.stretch, fetch)
+	if sp := s.find(want); sp != nil {
+		s.mu.Unlock()
+		select {
+		case <-sp.done:
+			return sp.part(want), sp.err
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
 	}
+	if ctx.Err() != nil { // a request that is over would read all that it had asked for
+		s.mu.Unlock()
+		return nil, context.Cause(ctx)
+	}
+	sp := &span{done: make(chan struct{}), read: int64(want.to - want.from), used: s.loaded}
+	sp.stretch, sp.ahead = widen(around{s, want.object})
+	sp.ahead = sp.ahead && sp.stretch != want
+	s.count(sp, 1)
+	s.held[sp.object] = append(s.held[sp.object], sp)
 	s.mu.Unlock()
-	if sp == nil {
-		return nil, context.Cause(ctx)
-	}
-	select {
-	case <-sp.done:
-		return sp.part(want), sp.err
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	}
-}
 
-// fetch fills sp in, which is held.
-func (s *spans) fetch(ctx context.Context, sp *span, at stretch, fetch func(context.Context, stretch) ([]byte, error)) {
-	ctx, cancel := context.WithTimeout(ctx, spanTimeout)
+	inner, cancel := context.WithTimeout(context.WithoutCancel(ctx), spanTimeout)
 	defer cancel()
-	sp.err = cache.Guarded(func() (err error) {
-		sp.bytes, err = fetch(ctx, at)
-		return err
-	})
+	sp.bytes, sp.err = fetch(inner, sp.stretch)
 	s.mu.Lock()
 	s.keep(sp)
 	s.mu.Unlock()
 	close(sp.done)
+	return sp.part(want), sp.err
 }
 
 // widen gives the stretch to fetch, and whether somebody is expected to read all of it. It is called under a lock and
