@@ -216,6 +216,7 @@ func (w *world) boot(dir string, store *faulty.Store) (*living, error) {
 	l.kill = sync.OnceFunc(func() {
 		cancel()
 		_ = g.Wait()
+		s.fetch.Close()
 		s.cluster.Stop()
 		_ = s.wal.Close()
 		_ = disk.Close()

@@ -234,6 +234,7 @@ func (s *session) run(ctx context.Context, listener net.Listener, opened cluster
 	defer stop()
 	g, core := errgroup.WithContext(core)
 	s.life = core
+	defer s.fetch.Close()
 	defer s.background.Wait()
 	run := func(part func(context.Context) error) {
 		g.Go(func() error { return s.unlessLeaving(core, part(core)) })

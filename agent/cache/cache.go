@@ -7,13 +7,14 @@ import (
 	"time"
 )
 
-// loadTimeout ends a load that hangs; the one who asked first may have gone by then.
+// loadTimeout ends a load that hangs; those who asked may have gone by then.
 const loadTimeout = 60 * time.Second
 
 // Cache holds values of known size, at most limit bytes together. Safe for concurrent use. Values are shared and must
 // not be changed.
 type Cache[K comparable, V any] struct {
-	limit int64
+	limit   int64
+	flights *Flights
 
 	mu      sync.Mutex // guards all below; never held while loading
 	used    int64
@@ -36,8 +37,9 @@ type entry[K comparable, V any] struct {
 }
 
 type load[V any] struct {
-	done  chan struct{}
+	done  chan struct{} // closed when what follows is set
 	value V
+	size  int64
 	err   error
 }
 
@@ -48,6 +50,7 @@ func New[K comparable, V any](limit int64) *Cache[K, V] {
 		entries: make(map[K]*list.Element),
 		recent:  list.New(),
 		loading: make(map[K]*load[V]),
+		flights: NewFlights(loadTimeout),
 	}
 }
 
@@ -102,48 +105,55 @@ func (c *Cache[K, V]) Drop(key K) {
 	}
 }
 
-// Load returns the value under key, calling fetch for it if it is missing. Of several that ask at once one fetches,
-// and all get its answer; errors are not kept. fetch goes on when the asker's ctx ends, for the others; it does not begin
-// for one whose ctx has ended.
+// Load returns the value under key, calling fetch for it if it is missing. Of several that ask at once one has it fetched,
+// and all get its answer; errors are not kept. Whoever asks waits until its own ctx ends and no longer; fetch goes on then,
+// for the others and for the cache, until Close. It does not begin for one whose ctx has ended, nor after Close.
 func (c *Cache[K, V]) Load(ctx context.Context, key K, fetch func(context.Context) (V, int64, error)) (V, error) {
 	c.mu.Lock()
 	if v, ok := c.get(key); ok {
 		c.mu.Unlock()
 		return v, nil
 	}
-	if l, ok := c.loading[key]; ok {
-		c.mu.Unlock()
-		select {
-		case <-l.done:
-			return l.value, l.err
-		case <-ctx.Done():
-			var none V
-			return none, context.Cause(ctx)
+	var none V
+	l, ok := c.loading[key]
+	if !ok {
+		l = &load[V]{done: make(chan struct{})}
+		if err := c.flights.Go(ctx, l.run(fetch), func(err error) { c.land(key, l, err) }); err != nil {
+			c.mu.Unlock()
+			return none, err
 		}
+		c.loading[key] = l
 	}
-	if ctx.Err() != nil {
-		c.mu.Unlock()
-		var none V
+	c.mu.Unlock()
+	select {
+	case <-l.done:
+		return l.value, l.err
+	case <-ctx.Done():
 		return none, context.Cause(ctx)
 	}
-	l := &load[V]{done: make(chan struct{})}
-	c.loading[key] = l
-	c.mu.Unlock()
+}
 
-	inner, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadTimeout)
-	defer cancel()
-	var size int64
-	l.value, size, l.err = fetch(inner)
+// run makes of fetch what fills the value in.
+func (l *load[V]) run(fetch func(context.Context) (V, int64, error)) func(context.Context) error {
+	return func(ctx context.Context) (err error) {
+		l.value, l.size, err = fetch(ctx)
+		return err
+	}
+}
 
+// land takes in what a load brought.
+func (c *Cache[K, V]) land(key K, l *load[V], err error) {
 	c.mu.Lock()
 	delete(c.loading, key)
-	if l.err == nil {
-		c.put(key, l.value, size)
+	if l.err = err; err == nil {
+		c.put(key, l.value, l.size)
 	}
 	c.mu.Unlock()
 	close(l.done)
-	return l.value, l.err
 }
+
+// Close ends the loads under way, and waits for them. What is held stays.
+func (c *Cache[K, V]) Close() { c.flights.Close() }
 
 // Stats returns the counters.
 func (c *Cache[K, V]) Stats() Stats {

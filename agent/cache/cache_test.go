@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -123,6 +124,96 @@ func TestLoad_GoesOnWhenTheFirstAskerLeaves(t *testing.T) {
 		})
 		if v != 9 || err != nil {
 			t.Errorf("got %d, %v; want 9", v, err)
+		}
+	})
+}
+
+// An agent that stops, and a client that went away, wait for no GET that hangs; what it brings is there for others.
+func TestLoad_WhoLeavesWaitsNoLonger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := New[string, int](10)
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		began := time.Now()
+		_, err := c.Load(ctx, "k", func(ctx context.Context) (int, int64, error) {
+			time.Sleep(30 * time.Second)
+			return 9, 1, ctx.Err()
+		})
+		if took := time.Since(began); !errors.Is(err, context.Canceled) || took != time.Second {
+			t.Errorf("waited %v, error %v; want 1 s", took, err)
+		}
+		time.Sleep(30 * time.Second)
+		if v, ok := c.Get("k"); v != 9 || !ok {
+			t.Errorf("afterwards there is %d, %v; want 9", v, ok)
+		}
+	})
+}
+
+func TestLoad_PanicFailsThoseWhoAsk(t *testing.T) {
+	c := New[string, int](10)
+	if _, err := c.Load(t.Context(), "k", func(context.Context) (int, int64, error) { panic("out of bounds") }); err == nil || !strings.Contains(err.Error(), "out of bounds") {
+		t.Errorf("error %v, want the panic", err)
+	}
+	if v, err := c.Load(t.Context(), "k", func(context.Context) (int, int64, error) { return 1, 1, nil }); v != 1 || err != nil {
+		t.Errorf("the next one gets %d, %v; want 1", v, err)
+	}
+}
+
+// A session that ends waits for its loads, and not for what hangs.
+func TestClose_EndsLoadsAndWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := New[string, int](10)
+		c.Put("held", 7, 1)
+		left, leave := context.WithCancel(t.Context())
+		ended := false
+		asked := make(chan error, 1)
+		load := func(ctx context.Context) (int, int64, error) {
+			<-ctx.Done()
+			time.Sleep(time.Second)
+			ended = true
+			return 0, 0, context.Cause(ctx)
+		}
+		go func() {
+			_, err := c.Load(left, "k", load)
+			asked <- err
+		}()
+		synctest.Wait()
+		leave()
+		if err := <-asked; !errors.Is(err, context.Canceled) {
+			t.Errorf("who left gets %v", err)
+		}
+		go func() {
+			_, err := c.Load(context.WithoutCancel(t.Context()), "k", load)
+			asked <- err
+		}()
+		synctest.Wait()
+		began := time.Now()
+		c.Close()
+		if took := time.Since(began); !ended || took != time.Second {
+			t.Errorf("closed after %v, the load ended: %v; want 1 s, true", took, ended)
+		}
+		if err := <-asked; !errors.Is(err, context.Canceled) {
+			t.Errorf("who waits gets %v", err)
+		}
+		if _, err := c.Load(t.Context(), "k", load); !errors.Is(err, ErrClosed) {
+			t.Errorf("afterwards: %v, want %v", err, ErrClosed)
+		}
+		if v, err := c.Load(t.Context(), "held", load); v != 7 || err != nil {
+			t.Errorf("what is held: %d, %v", v, err)
+		}
+	})
+}
+
+func TestLoad_HangsNoLongerThanItMay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := New[string, int](10)
+		began := time.Now()
+		_, err := c.Load(t.Context(), "k", func(ctx context.Context) (int, int64, error) {
+			<-ctx.Done()
+			return 0, 0, context.Cause(ctx)
+		})
+		if took := time.Since(began); !errors.Is(err, context.DeadlineExceeded) || took != loadTimeout {
+			t.Errorf("%v after %v, want %v", err, took, loadTimeout)
 		}
 	})
 }

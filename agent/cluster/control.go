@@ -115,9 +115,11 @@ func (e *Engine) takeTurn(ctx context.Context) error {
 
 func (e *Engine) giveTurn() { <-e.turn }
 
-// Stop gives up a proposal that is under way, and waits for its end. Nothing can be proposed afterwards.
+// Stop gives up a proposal that is under way, and what is read for partitions that were to be gained, and waits for their
+// end. Nothing can be proposed afterwards.
 func (e *Engine) Stop() {
 	e.end()
+	e.reader.cache.Close()
 	e.turn <- struct{}{}
 }
 

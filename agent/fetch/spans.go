@@ -7,11 +7,12 @@ import (
 	"sync"
 	"time"
 
+	"github.com/odradek/odradek/agent/cache"
 	"github.com/odradek/odradek/slotlog"
 	"github.com/odradek/odradek/topic"
 )
 
-// spanTimeout ends a GET that hangs; the one who asked first may have gone by then.
+// spanTimeout ends a GET that hangs; those who asked may have gone by then.
 const spanTimeout = 60 * time.Second
 
 // objectKey names an object of the bucket that holds extents.
@@ -37,7 +38,8 @@ type stretch struct {
 // spans holds stretches of objects as one GET brought each, at most limit bytes together. Of several that ask for bytes
 // under way one fetches. Safe for concurrent use. Bytes are shared and must not be changed.
 type spans struct {
-	limit int64
+	limit   int64
+	flights *cache.Flights
 
 	mu      sync.Mutex            // guards all below; never held while loading
 	used    int64                 // by those in recent
@@ -62,44 +64,52 @@ type span struct {
 }
 
 func newSpans(limit int64) *spans {
-	return &spans{limit: limit, held: make(map[objectKey][]*span), recent: list.New()}
+	return &spans{limit: limit, flights: cache.NewFlights(spanTimeout), held: make(map[objectKey][]*span), recent: list.New()}
 }
 
 // load gives the bytes of want, fewer where the object ends before, from a span that has them all. If there is none it
-// asks widen for a stretch that holds want, and fetches that. fetch goes on when ctx ends, for others that wait for it, and
-// does not begin when ctx has ended; errors are not kept.
+// asks widen for a stretch that holds want, and has that fetched. It waits until ctx ends and no longer; fetch goes on then,
+// for others and for what is kept, until Close; it does not begin when ctx has ended, nor after Close. Errors are not kept.
 func (s *spans) load(
 	ctx context.Context, want stretch, widen widen, fetch func(context.Context, stretch) ([]byte, error),
 ) ([]byte, error) {
 	s.mu.Lock()
-	if sp := s.find(want); sp != nil {
-		s.mu.Unlock()
-		select {
-		case <-sp.done:
-			return sp.part(want), sp.err
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
+	sp := s.find(want)
+	if sp == nil {
+		sp = &span{done: make(chan struct{}), read: int64(want.to - want.from), used: s.loaded}
+		sp.stretch, sp.ahead = widen(around{s, want.object})
+		sp.ahead = sp.ahead && sp.stretch != want
+		if err := s.flights.Go(ctx, sp.run(sp.stretch, fetch), func(err error) { s.land(sp, err) }); err != nil {
+			s.mu.Unlock()
+			return nil, err // a request that is over would read all that it had asked for
 		}
+		s.count(sp, 1)
+		s.held[sp.object] = append(s.held[sp.object], sp)
 	}
-	if ctx.Err() != nil { // a request that is over would read all that it had asked for
-		s.mu.Unlock()
+	s.mu.Unlock()
+	select {
+	case <-sp.done:
+		return sp.part(want), sp.err
+	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
-	sp := &span{done: make(chan struct{}), read: int64(want.to - want.from), used: s.loaded}
-	sp.stretch, sp.ahead = widen(around{s, want.object})
-	sp.ahead = sp.ahead && sp.stretch != want
-	s.count(sp, 1)
-	s.held[sp.object] = append(s.held[sp.object], sp)
-	s.mu.Unlock()
+}
 
-	inner, cancel := context.WithTimeout(context.WithoutCancel(ctx), spanTimeout)
-	defer cancel()
-	sp.bytes, sp.err = fetch(inner, sp.stretch)
+// run makes of fetch what fills the bytes in.
+func (sp *span) run(at stretch, fetch func(context.Context, stretch) ([]byte, error)) func(context.Context) error {
+	return func(ctx context.Context) (err error) {
+		sp.bytes, err = fetch(ctx, at)
+		return err
+	}
+}
+
+// land takes in a span that was loaded.
+func (s *spans) land(sp *span, err error) {
 	s.mu.Lock()
+	sp.err = err
 	s.keep(sp)
 	s.mu.Unlock()
 	close(sp.done)
-	return sp.part(want), sp.err
 }
 
 // widen gives the stretch to fetch, and whether somebody is expected to read all of it. It is called under a lock and

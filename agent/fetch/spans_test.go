@@ -109,7 +109,7 @@ func TestSpans_ThoseAtOnceShareAGETAndItsError(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
 		wg.Go(func() { // who asks first goes away
-			if _, err := s.load(ctx, want, byAhead(want, 1000), slow); !errors.Is(err, broken) {
+			if _, err := s.load(ctx, want, byAhead(want, 1000), slow); !errors.Is(err, context.Canceled) {
 				t.Errorf("the first: %v", err)
 			}
 		})
@@ -172,6 +172,45 @@ func TestSpans_WhatIsReadAheadWaitsForItsReader(t *testing.T) {
 	}
 	if n := next(); n != 1 {
 		t.Errorf("%d GETs, want 1: it was let go", n)
+	}
+	books(t, s)
+}
+
+// An agent that stops, and a client that went away, wait for no GET that hangs; what it brings is there for others.
+func TestSpans_WhoLeavesWaitsNoLonger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSpans(1 << 20)
+		want := stretch{objectKey{slot: 1}, 100, 300}
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		began := time.Now()
+		_, err := s.load(ctx, want, exactly(want), func(ctx context.Context, at stretch) ([]byte, error) {
+			time.Sleep(30 * time.Second)
+			return fromEndless(ctx, at)
+		})
+		if took := time.Since(began); !errors.Is(err, context.Canceled) || took != time.Second {
+			t.Errorf("waited %v, error %v; want 1 s", took, err)
+		}
+		time.Sleep(30 * time.Second)
+		b, err := s.load(t.Context(), want, exactly(want), func(context.Context, stretch) ([]byte, error) {
+			t.Error("fetched again")
+			return nil, nil
+		})
+		if err != nil || !bytes.Equal(b, endless[100:300]) {
+			t.Errorf("afterwards there are %d bytes, error %v; want 200", len(b), err)
+		}
+		books(t, s)
+	})
+}
+
+func TestSpans_PanicFailsThoseWhoAsk(t *testing.T) {
+	s := newSpans(1 << 20)
+	want := stretch{objectKey{slot: 1}, 100, 300}
+	if _, err := s.load(t.Context(), want, exactly(want), func(context.Context, stretch) ([]byte, error) { panic("out of bounds") }); err == nil {
+		t.Error("no error")
+	}
+	if b, err := s.load(t.Context(), want, exactly(want), fromEndless); err != nil || len(b) != 200 {
+		t.Errorf("the next one gets %d bytes, error %v; want 200", len(b), err)
 	}
 	books(t, s)
 }

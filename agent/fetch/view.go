@@ -104,6 +104,13 @@ func New(store objectstore.Store, cfg Config) *Engine {
 	}
 }
 
+// Close ends what is being read for those who have left, and waits for it. Nothing is read from the bucket any more.
+func (e *Engine) Close() {
+	e.extents.Close() // a load of these waits for one of those
+	e.tables.Close()
+	e.spans.flights.Close()
+}
+
 // Add makes the extents of a slot that counts visible, wakes who waits for them, and raises the log starts that the slot
 // moves. Slots of different journals come in any order: an extent that begins behind its partition's end is kept aside,
 // unseen, until the gap is closed (I2, I4), and a log start behind the end follows the end up; what is there already is

@@ -305,6 +305,9 @@ func (w *world) shiftAllClocks() {
 // leaveGroupBehind has a group that has not read a record of an hour ago.
 func (w *world) leaveGroupBehind() {
 	c := w.client("well") // it is: the group is not
+	if _, err := kadm.NewClient(c).CreateTopic(w.context(), 1, 1, nil, "lagging"); err != nil {
+		w.t.Fatal(err) // of one partition: of several the client may choose another than the group commits
+	}
 	old := record("lagging", 10)
 	old.Timestamp = time.Now().Add(-time.Hour)
 	w.send(c, old)
@@ -313,6 +316,7 @@ func (w *world) leaveGroupBehind() {
 	if err := kadm.NewClient(c).CommitAllOffsets(w.context(), "behind", offsets); err != nil {
 		w.t.Fatal(err)
 	}
+	w.wait(20*time.Second, "a lag of an hour", func() bool { return w.agents["well"].Metric("odradek_group_lag_seconds") > 3000 })
 }
 
 // appendControlRecords has an agent start with more control records than are left without a checkpoint. They change nothing: who

@@ -3,8 +3,14 @@
 package crash
 
 import (
+	"errors"
+	"net"
+	"os"
 	"testing"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/odradek/odradek/test/harness"
 )
@@ -92,4 +98,48 @@ func TestBucket_AwayWhenTheAgentStops(t *testing.T) {
 	p.mend()
 	a.Restart()
 	l.check(t, a.Addr)
+}
+
+// An agent that is told to stop lets go of a client whose records are on their way from a bucket that does not answer.
+func TestBucket_AwayWhenTheAgentStopsAndAFetchWaits(t *testing.T) {
+	t.Parallel()
+	p, o := cuttable(t)
+	a := harness.Start(t, o)
+	createTopic(t, a.Addr, loadTopic, 1)
+	c := clientOf(t, a.Addr)
+	r := &kgo.Record{Topic: loadTopic, Value: []byte("in the bucket")}
+	if err := c.ProduceSync(t.Context(), r).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	a.Stop()
+	a.Restart() // what it had in memory is gone
+	p.blackhole()
+	conn, err := net.Dial("tcp", a.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	req := kmsg.NewPtrFetchRequest()
+	req.Version, req.MaxBytes, req.MinBytes = 12, 1<<20, 1 // MaxWait is 0: only the bucket can be waited for
+	part := kmsg.NewFetchRequestTopicPartition()
+	part.PartitionMaxBytes = 1 << 20
+	req.Topics = []kmsg.FetchRequestTopic{{Topic: loadTopic, Partitions: []kmsg.FetchRequestTopicPartition{part}}}
+	if _, err := conn.Write(kmsg.NewRequestFormatter().AppendRequest(nil, req, 1)); err != nil {
+		t.Fatal(err)
+	}
+	answer := make([]byte, 1)
+	conn.SetReadDeadline(time.Now().Add(2 * time.Second))
+	if _, err := conn.Read(answer); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatalf("the fetch waits for no bucket: %v", err)
+	}
+	took, status := a.Terminate()
+	t.Logf("the agent took %v to stop without its bucket, status %d", took, status)
+	if took > 10*time.Second { // a GET may take 60
+		t.Errorf("the agent took %v to stop, though it had acked nothing", took)
+	}
+	p.mend()
+	a.Restart()
+	if got := readAll(t, a.Addr, loadTopic); len(got) != 1 {
+		t.Errorf("%d records, want 1", len(got))
+	}
 }
