@@ -173,22 +173,32 @@ func diskError(ctx context.Context, d *damage) error {
 	}
 	all := []chaos.DiskFault{chaos.FailWrites, chaos.FailSyncs, chaos.NoSpace, chaos.SlowSync}
 	f, t, slow := all[d.rng.IntN(len(all))], d.between(time.Second, 5*time.Second), d.between(20*time.Millisecond, time.Second)
+	calls, err := failDisk(ctx, a, f, slow, t)
+	d.idle = calls == 0
+	if err != nil && !a.Ready() { // another fault had ended it just before, or ended it meanwhile
+		d.tell(fmt.Sprintf("%s of %s, which is only starting", f, a.Name))
+		return nil
+	}
+	d.tell(fmt.Sprintf("%s of %s for %v: %d calls", f, a.Name, t.Round(100*time.Millisecond), calls))
+	return err
+}
+
+// failDisk makes the disk of an agent's WAL fail for a while, and says how many calls that met. What it met in a process that ended
+// is not known.
+func failDisk(ctx context.Context, a *pool.Agent, f chaos.DiskFault, slow, t time.Duration) (calls int, err error) {
 	before, err := a.Report()
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if err := a.FailDisk(f, slow); err != nil {
-		return err
+		return 0, err
 	}
 	sleep(ctx, t)
 	after, err := a.Report()
 	if err != nil {
-		return err
+		return 0, err
 	}
-	calls := after.Faults["disk"] - before.Faults["disk"]
-	d.idle = calls == 0
-	d.tell(fmt.Sprintf("%s of %s for %v: %d calls", f, a.Name, t.Round(100*time.Millisecond), calls))
-	return a.FailDisk("", 0)
+	return max(0, after.Faults["disk"]-before.Faults["disk"]), a.FailDisk("", 0)
 }
 
 // tornTail kills an agent, leaves behind the newest entry of its WAL what a torn write leaves, and starts it again.
