@@ -3,6 +3,7 @@ package alerts
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/odradek/odradek/control"
@@ -215,6 +217,35 @@ func (w *world) context() context.Context {
 	return ctx
 }
 
+// try does something again until it succeeds: a pool that has just begun may ask a client for patience. It says what it took.
+func (w *world) try(what string, do func(context.Context) error) {
+	w.t.Helper()
+	ctx := w.context()
+	for n := 1; ; n++ {
+		err := do(ctx)
+		if err == nil {
+			return
+		}
+		w.t.Logf("%s, attempt %d: %v", what, n, err)
+		select {
+		case <-ctx.Done():
+			w.t.Fatalf("%s: %v", what, err)
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+func (w *world) createTopic(c *kgo.Client, name string, partitions int32, configs map[string]*string) {
+	w.t.Helper()
+	w.try("create topic "+name, func(ctx context.Context) error {
+		_, err := kadm.NewClient(c).CreateTopic(ctx, partitions, 1, configs, name)
+		if errors.Is(err, kerr.TopicAlreadyExists) { // by an attempt that was told an error
+			return nil
+		}
+		return err
+	})
+}
+
 // send sends records, one request each.
 func (w *world) send(c *kgo.Client, records ...*kgo.Record) {
 	w.t.Helper()
@@ -292,31 +323,27 @@ func (w *world) shiftOneClock() {
 func (w *world) shiftAllClocks() {
 	c := w.client("ahead")
 	minutes := "600000"
-	if _, err := kadm.NewClient(c).CreateTopic(w.context(), 1, 1, map[string]*string{"retention.ms": &minutes}, "kept"); err != nil {
-		w.t.Fatal(err)
-	}
+	w.createTopic(c, "kept", 1, map[string]*string{"retention.ms": &minutes})
 	w.send(c, record("kept", 10), record("kept", 10))
 	passes := func() float64 { return w.agents["ahead"].Metric("odradek_retention_passes_total") }
 	before := passes()
-	w.wait(20*time.Second, "two looks for old records", func() bool { return passes() >= before+2 })
+	w.wait(time.Minute, "two looks for old records", func() bool { return passes() >= before+2 })
 	w.chaos("ahead", "clock?by=1h")
 }
 
 // leaveGroupBehind has a group that has not read a record of an hour ago.
 func (w *world) leaveGroupBehind() {
 	c := w.client("well") // it is: the group is not
-	if _, err := kadm.NewClient(c).CreateTopic(w.context(), 1, 1, nil, "lagging"); err != nil {
-		w.t.Fatal(err) // of one partition: of several the client may choose another than the group commits
-	}
+	w.createTopic(c, "lagging", 1, nil) // of several partitions the client may choose another than the group commits
 	old := record("lagging", 10)
 	old.Timestamp = time.Now().Add(-time.Hour)
 	w.send(c, old)
 	var offsets kadm.Offsets
 	offsets.AddOffset("lagging", 0, 0, -1)
-	if err := kadm.NewClient(c).CommitAllOffsets(w.context(), "behind", offsets); err != nil {
-		w.t.Fatal(err)
-	}
-	w.wait(20*time.Second, "a lag of an hour", func() bool { return w.agents["well"].Metric("odradek_group_lag_seconds") > 3000 })
+	w.try("commit an offset", func(ctx context.Context) error {
+		return kadm.NewClient(c).CommitAllOffsets(ctx, "behind", offsets)
+	})
+	w.wait(time.Minute, "a lag of an hour", func() bool { return w.agents["well"].Metric("odradek_group_lag_seconds") > 3000 })
 }
 
 // appendControlRecords has an agent start with more control records than are left without a checkpoint. They change nothing: who
@@ -368,7 +395,7 @@ func (w *world) damageCheckpoints() {
 		if out, status := harness.Run(w.t, nil, "cluster", "takeover", "1", "--bucket", a.Bucket); status != 0 {
 			w.t.Fatal(out)
 		}
-		w.wait(30*time.Second, "a new journal", func() bool { return a.Metric("odradek_agent_journals_reopened_total") > float64(n) })
+		w.wait(time.Minute, "a new journal", func() bool { return a.Metric("odradek_agent_journals_reopened_total") > float64(n) })
 	}
 }
 
@@ -396,10 +423,7 @@ func damage(t *testing.T, dir string, at int64) {
 // killFirst ends an agent before what acks=1 acknowledged left its WAL, lets the other take over, and starts it again.
 func (w *world) killFirst() {
 	a := w.agents["first"]
-	admin := kadm.NewClient(w.client("second"))
-	if _, err := admin.CreateTopic(w.context(), 8, 1, nil, "shared"); err != nil {
-		w.t.Fatal(err)
-	}
+	w.createTopic(w.client("second"), "shared", 8, nil)
 	c := w.client("first", kgo.RequiredAcks(kgo.LeaderAck()), kgo.DisableIdempotentWrite(), kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	for p := range int32(8) {
 		r := record("shared", 10)
@@ -413,7 +437,7 @@ func (w *world) killFirst() {
 		r.Partition = p
 		c.Produce(ctx, r, func(*kgo.Record, error) {})
 	}
-	a.WaitExit(30 * time.Second)
-	w.watch.await(30*time.Second, "OdradekAgentDown first", "OdradekTakeover second")
+	a.WaitExit(time.Minute)
+	w.watch.await(time.Minute, "OdradekAgentDown first", "OdradekTakeover second")
 	a.Restart()
 }

@@ -5,6 +5,7 @@ package crash
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -24,22 +25,20 @@ var often = []string{"--checkpoint-slots", "64", "--flush-interval", "5ms"}
 // metric reads one number of an agent's /metrics, all that begin with a name added up.
 func metric(t *testing.T, a *harness.Agent, name string) float64 {
 	t.Helper()
-	r, err := http.Get("http://" + a.HTTP + "/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Body.Close()
-	sum, found := 0.0, false
-	var text strings.Builder
-	buf := make([]byte, 1<<16)
-	for {
-		n, err := r.Body.Read(buf)
-		text.Write(buf[:n])
+	var text string
+	eventually(t, 30*time.Second, func() error { // the machine may be busy
+		r, err := http.Get("http://" + a.HTTP + "/metrics")
 		if err != nil {
-			break
+			return err
 		}
-	}
-	for _, line := range strings.Split(text.String(), "\n") {
+		defer r.Body.Close()
+		b, err := io.ReadAll(r.Body)
+		text = string(b)
+		return err
+	})
+	sum, found := 0.0, false
+	for line := range strings.Lines(text) {
+		line = strings.TrimSuffix(line, "\n")
 		if strings.HasPrefix(line, name) {
 			var v float64
 			if _, err := fmt.Sscan(line[strings.LastIndexByte(line, ' ')+1:], &v); err == nil {
@@ -48,7 +47,7 @@ func metric(t *testing.T, a *harness.Agent, name string) float64 {
 		}
 	}
 	if !found {
-		t.Fatalf("no metric %s in\n%s", name, text.String())
+		t.Fatalf("no metric %s in\n%s", name, text)
 	}
 	return sum
 }
@@ -87,7 +86,9 @@ func footers(t *testing.T, a *harness.Agent) float64 {
 // An agent that starts reads what came since the newest checkpoint, and knows all that was before.
 func TestCheckpoint_StartReadsWhatCameSince(t *testing.T) {
 	t.Parallel()
-	a := harness.Start(t, harness.Options{Flags: often})
+	a := harness.Start(t, harness.Options{Flags: append([]string{ // nothing is compacted, and so nothing trimmed: it begins without a checkpoint
+		"--compaction-slots", "4096", "--compaction-size", "4GiB", "--compaction-interval", "168h",
+	}, often...)})
 	createTopic(t, a.Addr, "t", 3)
 	slots := 1500
 	fill(t, a.Addr, "t", slots)

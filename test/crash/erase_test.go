@@ -133,7 +133,7 @@ func TestErase_NothingIsLeftInTheBucket(t *testing.T) {
 		t.Fatal("no object holds what was written")
 	}
 	for topic, kills := range map[string][]time.Duration{"people": {200 * time.Millisecond, 3 * time.Second}, "table": {8 * time.Second}} {
-		args := []string{"erase", "--topic", topic, "--key", alice.name, "--bucket", url, "--redis", r.URL(), "--gc-grace", "2s", "--patience", "3s"}
+		args := []string{"erase", "--topic", topic, "--key", alice.name, "--bucket", url, "--redis", r.URL(), "--gc-grace", "5s", "--patience", "3s"}
 		for _, after := range kills {
 			cmd := harness.Command(t, env, args...)
 			if err := cmd.Start(); err != nil {

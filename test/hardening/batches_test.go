@@ -243,7 +243,7 @@ func TestBatches_BodiesAreStoredAsSent(t *testing.T) {
 			})
 		}
 		many.Wait()
-		if took := time.Since(began); took > 10*time.Second {
+		if took := time.Since(began); took > time.Minute { // unbounded ones take many; the machine may be busy
 			t.Errorf("%s: searches took %v", name, took)
 		}
 	}

@@ -16,6 +16,9 @@ import (
 // client asks agents that may be hanging.
 var client = &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 
+// scrapeTime is how long an agent that runs may leave /metrics unanswered.
+const scrapeTime = 30 * time.Second
+
 // tailBytes is how much of a log is shown when a test fails.
 const tailBytes = 24 << 10
 
@@ -68,14 +71,18 @@ func (a *Agent) Wait(limit time.Duration, what string, holds func() bool) {
 }
 
 // Metric is the sum of a metric over its labels; 0 when there is none of that name. Labels, each written as name="value",
-// narrow it down.
+// narrow it down. An agent on a busy machine is asked again; one that is gone is not.
 func (a *Agent) Metric(name string, labels ...string) float64 {
 	a.t.Helper()
-	sum, err := scrape(a.HTTP, name, labels)
-	if err != nil {
-		a.t.Fatalf("metric %s: %v", name, err)
+	for deadline := time.Now().Add(scrapeTime); ; time.Sleep(100 * time.Millisecond) {
+		sum, err := scrape(a.HTTP, name, labels)
+		if err == nil {
+			return sum
+		}
+		if !a.Running() || time.Now().After(deadline) {
+			a.t.Fatalf("metric %s: %v", name, err)
+		}
 	}
-	return sum
 }
 
 func scrape(addr, name string, labels []string) (float64, error) {
