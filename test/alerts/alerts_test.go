@@ -333,7 +333,7 @@ func (w *world) shiftAllClocks() {
 
 // leaveGroupBehind has a group that has not read a record of an hour ago.
 func (w *world) leaveGroupBehind() {
-	c := w.client("well") // it is: the group is not
+	c := w.client("well")               // it is: the group is not
 	w.createTopic(c, "lagging", 1, nil) // of several partitions the client may choose another than the group commits
 	old := record("lagging", 10)
 	old.Timestamp = time.Now().Add(-time.Hour)
