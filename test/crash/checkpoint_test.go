@@ -5,8 +5,6 @@ package crash
 import (
 	"context"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,36 +19,6 @@ import (
 
 // often makes checkpoints as often as they may be.
 var often = []string{"--checkpoint-slots", "64", "--flush-interval", "5ms"}
-
-// metric reads one number of an agent's /metrics, all that begin with a name added up.
-func metric(t *testing.T, a *harness.Agent, name string) float64 {
-	t.Helper()
-	var text string
-	eventually(t, 30*time.Second, func() error { // the machine may be busy
-		r, err := http.Get("http://" + a.HTTP + "/metrics")
-		if err != nil {
-			return err
-		}
-		defer r.Body.Close()
-		b, err := io.ReadAll(r.Body)
-		text = string(b)
-		return err
-	})
-	sum, found := 0.0, false
-	for line := range strings.Lines(text) {
-		line = strings.TrimSuffix(line, "\n")
-		if strings.HasPrefix(line, name) {
-			var v float64
-			if _, err := fmt.Sscan(line[strings.LastIndexByte(line, ' ')+1:], &v); err == nil {
-				sum, found = sum+v, true
-			}
-		}
-	}
-	if !found {
-		t.Fatalf("no metric %s in\n%s", name, text)
-	}
-	return sum
-}
 
 // fill makes slots that count, one batch each, and gives their number.
 func fill(t *testing.T, addr, topic string, slots int) {
@@ -69,18 +37,18 @@ func fill(t *testing.T, addr, topic string, slots int) {
 func checkpointed(t *testing.T, a *harness.Agent) float64 {
 	t.Helper()
 	eventually(t, time.Minute, func() error {
-		if n := metric(t, a, "odradek_checkpoint_slots_since"); n >= 64 {
+		if n := a.Metric("odradek_checkpoint_slots_since"); n >= 64 {
 			return fmt.Errorf("%v slots since the newest checkpoint", n)
 		}
 		return nil
 	})
-	return metric(t, a, "odradek_checkpoint_control")
+	return a.Metric("odradek_checkpoint_control")
 }
 
 // footers gives how many parts of objects an agent has read: at a start those are footers, most of 64 slots each.
 func footers(t *testing.T, a *harness.Agent) float64 {
 	t.Helper()
-	return metric(t, a, `odradek_objectstore_requests_total{kind="get_range"`)
+	return a.Metric("odradek_objectstore_requests_total", `kind="get_range"`)
 }
 
 // An agent that starts reads what came since the newest checkpoint, and knows all that was before.
@@ -93,7 +61,7 @@ func TestCheckpoint_StartReadsWhatCameSince(t *testing.T) {
 	slots := 1500
 	fill(t, a.Addr, "t", slots)
 	checkpointed(t, a)
-	for since := metric(t, a, "odradek_checkpoint_slots_since"); since > 8; since = metric(t, a, "odradek_checkpoint_slots_since") {
+	for since := a.Metric("odradek_checkpoint_slots_since"); since > 8; since = a.Metric("odradek_checkpoint_slots_since") {
 		due := 64 - int(since) // the last of them makes a checkpoint due, which has all slots then
 		fill(t, a.Addr, "t", due)
 		slots += due
@@ -203,7 +171,7 @@ func TestCheckpoint_KilledAndDamaged(t *testing.T) {
 			t.Fatal(err)
 		}
 		a.Restart("--roles", "broker")
-		if metric(t, a, "odradek_checkpoint_unfit_total") == 0 {
+		if a.Metric("odradek_checkpoint_unfit_total") == 0 {
 			t.Error("no unfit checkpoint was counted")
 		}
 		if have := len(readAll(t, a.Addr, "t")); have != n {

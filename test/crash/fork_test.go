@@ -101,7 +101,7 @@ func (p *pool) swept(n float64, limit time.Duration) {
 	eventually(p.t, limit, func() error {
 		sum := 0.0
 		for _, a := range p.running() {
-			sum += metric(p.t, a, "odradek_garbage_objects_total")
+			sum += a.Metric("odradek_garbage_objects_total")
 		}
 		if sum < n {
 			return fmt.Errorf("%v objects were deleted, want %v", sum, n)
@@ -124,7 +124,7 @@ func TestFork_BothClustersGoOnWhileAgentsDie(t *testing.T) {
 	p.work.progress(1500, 60*time.Second)
 	p.commit("readers", 10)
 	eventually(t, 90*time.Second, func() error { // a fork keeps the control log from its checkpoints on
-		if at := metric(t, p.agents[0], "odradek_checkpoint_control"); at < 40 {
+		if at := p.agents[0].Metric("odradek_checkpoint_control"); at < 40 {
 			return fmt.Errorf("the newest checkpoint stands at %v", at)
 		}
 		return nil
